@@ -1,14 +1,14 @@
-# Common tasks of contributors. `just` is optional: the recipes only call cargo and scripts.
+# Common tasks for contributors. `just` is optional: the recipes only call cargo and scripts.
 
 # List the recipes
 default:
     @just --list
 
-# Install what the checks need, and run all of them (--full also publishes large third-party programs)
+# Install everything the checks need, then run them all (--full also publishes large third-party programs)
 test *ARGS:
     scripts/test {{ ARGS }}
 
-# Type-check everything, for quick feedback
+# Type-check everything for quick feedback
 check:
     cargo check --all-targets
 
@@ -16,19 +16,19 @@ check:
 test-quick *FILTER:
     cargo test -- --test-threads=6 {{ FILTER }}
 
-# Run the tests whose name contains FILTER: `just test-one plan::`
+# Run the tests whose names contain FILTER: `just test-one plan::`
 test-one FILTER *ARGS:
     cargo test --test it -- {{ FILTER }} {{ ARGS }}
 
-# Run the tests that compile programs, or only those whose name contains FILTER: `just test-compiles compiles::bundles`
+# Run the tests that compile programs, or only those whose names contain FILTER: `just test-compiles compiles::bundles`
 test-compiles FILTER='compiles::' *ARGS:
     cargo test --test it -- --ignored --test-threads=6 {{ FILTER }} {{ ARGS }}
 
-# Run tests with a Docker daemon, registries and QEMU: `just test-services services::examples::hello`
+# Run tests that need a Docker daemon, registries or QEMU: `just test-services services::examples::hello`
 test-services FILTER *ARGS:
     scripts/with-services docker,classic-docker,registry,auth-registry,qemu -- cargo test --test it -- --ignored --test-threads=1 {{ FILTER }} {{ ARGS }}
 
-# Compile C crates with every linker, and compare the results with docs/c-dependencies.md
+# Test every linker with crates that contain C code, and compare the results with docs/c-dependencies.md
 test-toolchains *CRATES:
     scripts/toolchain-matrix --check {{ CRATES }}
 
@@ -46,7 +46,7 @@ lint:
 docs *ARGS:
     cargo doc --no-deps --document-private-items {{ ARGS }}
 
-# Render the book to target/book, and check its links
+# Render the book to target/book and check its links
 book:
     scripts/docs
 
@@ -54,11 +54,11 @@ book:
 run *ARGS:
     cargo run -- multiarch {{ ARGS }}
 
-# Publish an example to a registry on loopback and run it on three architectures (--engine buildx, --quick)
+# Publish an example to a local registry and run it on three architectures (--engine buildx, --quick)
 demo *ARGS:
     scripts/demo {{ ARGS }}
 
-# Run a benchmark: engine, verify or emulation (--quick only checks that it works)
+# Run a benchmark: engine, verify or emulation (--quick only checks that the benchmark works)
 bench BENCHMARK *ARGS:
     scripts/bench {{ BENCHMARK }} {{ ARGS }}
 
@@ -66,7 +66,7 @@ bench BENCHMARK *ARGS:
 setup *ITEMS:
     scripts/setup {{ ITEMS }}
 
-# Run a command with services: `just with docker,registry env`
+# Run a command while services are up: `just with docker,registry env`
 with SERVICES *COMMAND:
     scripts/with-services {{ SERVICES }} -- {{ COMMAND }}
 
@@ -86,7 +86,7 @@ update-docs:
 update-picture:
     scripts/picture
 
-# Update the snapshots of the tests (review them with `git diff`)
+# Update the test snapshots (review them with `git diff`)
 update-snapshots *FILTER:
     INSTA_UPDATE=always cargo test -- {{ FILTER }}
 
@@ -94,11 +94,11 @@ update-snapshots *FILTER:
 update-build-failures *NAMES:
     scripts/record-build-failures {{ NAMES }}
 
-# Compile and run C crates with every linker, and print the table for docs/c-dependencies.md (takes an hour or two)
+# Test every linker with crates that contain C code, and print the table for docs/c-dependencies.md (takes an hour or two)
 update-toolchains:
     scripts/toolchain-matrix
 
-# Save screenshots of rendered graphs and timings in DIR
+# Save screenshots of rendered graphs and timings pages in DIR
 screenshots DIR:
     scripts/setup browser
     PICTURES={{ DIR }} cargo test --lib browser_tests -- --ignored

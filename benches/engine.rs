@@ -1,6 +1,6 @@
-//! Compares the embedded engine with `docker buildx`, from compiled binaries to a pushed image, and measures the peak
-//! memory of the embedded engine. Run it with `scripts/bench engine`. Compile time is not included: the embedded engine
-//! publishes a bundle, and buildx builds the staged build context.
+//! Compares how long the embedded engine and `docker buildx` take to turn compiled binaries into a pushed image, and
+//! measures the embedded engine's peak memory. Run it with `scripts/bench engine`. Compile time is not included: the
+//! embedded engine publishes a bundle, and buildx builds the staged build context.
 
 #![expect(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use shared::Measured;
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// Size of the benchmark. `size`, `large` and `sizes_of_many` are sizes of a binary in bytes.
+/// The scale of the benchmark. `size`, `large` and `sizes_of_many` are binary sizes in bytes.
 struct Scale {
     runs: usize,
     size: usize,
@@ -59,7 +59,7 @@ struct Workspace<'a> {
 }
 
 impl Workspace<'_> {
-    /// Writes the sources, and a bundle of unique executables of `size` bytes.
+    /// Writes the sources and a bundle of unique executables, each of `size` bytes.
     fn write(&self, size: usize) {
         let names: Vec<String> = (0..self.images).map(|number| format!("app{number}")).collect();
         let mut lock = "version = 4\n".to_owned();
@@ -76,7 +76,7 @@ impl Workspace<'_> {
         self.write_bundle(size);
     }
 
-    /// Writes the bundle that `compile` would write, without compiling.
+    /// Writes the bundle that `compile` would write, but without compiling anything.
     fn write_bundle(&self, size: usize) {
         let bundle = self.dir.join("dist");
         drop(std::fs::remove_dir_all(&bundle));
@@ -110,7 +110,7 @@ impl Workspace<'_> {
         std::fs::write(bundle.join("multiarch-bundle.json"), manifest.to_string()).unwrap();
     }
 
-    /// Removes the layers and layouts of previous runs.
+    /// Removes the layers and layouts from previous runs.
     fn clear(&self) {
         drop(std::fs::remove_dir_all(self.dir.join("target")));
     }
@@ -130,7 +130,7 @@ impl Workspace<'_> {
     }
 }
 
-/// Returns a unique static executable for a target triple: ELF headers, and the bytes of this program with a salt.
+/// Returns a unique static executable for a target triple: ELF headers, followed by a salt and this program's bytes.
 fn program(triple: &str, size: usize) -> Vec<u8> {
     let machine = match triple.split('-').next().unwrap() {
         "x86_64" => 62,
@@ -149,7 +149,8 @@ fn program(triple: &str, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// Publishes the image with `docker buildx build --push`, from the build context that the embedded engine staged.
+/// Publishes the image with `docker buildx build --push`, from the build context staged by the embedded engine. Returns
+/// the time that this takes.
 fn buildx(dir: &Path, reference: &str) -> Duration {
     let context = dir.join("target/multiarch/app0");
     loop {
@@ -164,7 +165,7 @@ fn buildx(dir: &Path, reference: &str) -> Duration {
         if output.status.success() {
             return start.elapsed();
         }
-        // Retry: docker-registry sometimes returns status 500 right after an upload.
+        // Retry, because docker-registry sometimes returns status 500 right after an upload.
         assert!(stderr.contains("500 Internal Server Error"), "{stderr}");
     }
 }
@@ -213,7 +214,7 @@ fn compare() {
     one.clear();
     let measured = one.publish(&fresh(100), "gzip");
     let mebibytes = large / MEBIBYTE;
-    println!("one binary of {mebibytes} MiB: {:.2?}, peak RSS {} MiB", measured.time, measured.peak / 1024);
+    println!("one {mebibytes} MiB binary: {:.2?}, peak RSS {} MiB", measured.time, measured.peak / 1024);
 
     println!("{images} images for 6 platforms");
     let many = Workspace { dir, images, platforms: SIX };

@@ -1,4 +1,4 @@
-//! Measures the time and peak memory of `verify` for a small and a large image, without and with cached layer scans.
+//! Measures the time and peak memory of `verify` for a small and a large image, with and without cached layer scans.
 //! Run it with `scripts/bench verify`.
 
 #![expect(
@@ -48,8 +48,8 @@ fn compare() {
     }
     let times = large_size / small_size;
     println!(
-        "\nAn image of {times} times the size takes {:.1} times as long and {:.2} times as much memory. With cached scans, \
-         verify takes {:.2} of the uncached time.",
+        "\nAn image {times} times as large takes {:.1} times as long and {:.2} times as much memory. With cached scans, \
+         verify takes {:.2} times as long as without them.",
         large.0.0 / small.0.0,
         large.0.1 / small.0.1,
         large.1.0 / large.0.0
@@ -144,7 +144,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Pseudo-random bytes (xorshift, Marsaglia 2003), half of them zero so that they compress about as well as programs.
+/// A source of pseudorandom bytes (xorshift, Marsaglia 2003). Half of them are zero, so that they compress about as
+/// well as programs.
 struct Noise(u64);
 
 impl Read for Noise {

@@ -3,13 +3,13 @@
 #
 #   . "$(dirname "$0")/lib.sh"
 #
-# scripts/action also runs on macOS, so this file has to work with bash 3.2.
+# scripts/action also runs on macOS, so this file must work with bash 3.2.
 set -euo pipefail
 
 script=${0##*/}
 # shellcheck disable=SC2034 # used by the scripts that source this file
 scripts_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck disable=SC2034 # likewise
+# shellcheck disable=SC2034 # used by the scripts that source this file
 repo_dir=${scripts_dir%/*}
 cache_dir=${XDG_CACHE_HOME:-${HOME-}/.cache}/cargo-multiarch
 
@@ -26,8 +26,8 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; else die "root is required to run: $*"; fi
 }
 
-# Installs Python packages in a new virtual environment, because Debian's Python is externally managed (PEP 668) and
-# rejects installations by pip.
+# Installs Python packages in a new virtual environment. Debian's Python is externally managed (PEP 668), so pip refuses
+# to install packages outside one.
 python_venv() { # python_venv DIRECTORY PACKAGE...
   local dir=$1
   shift
@@ -45,7 +45,7 @@ python_venv() { # python_venv DIRECTORY PACKAGE...
 target_dir() { cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
 
 # ---- apt -----------------------------------------------------------------------------
-# Scripts may run in parallel. A lock allows only one of them to use apt at a time.
+# Scripts may run in parallel, so a lock lets only one of them use apt at a time.
 
 apt_updated=
 apt_update() { # runs once per script
@@ -79,7 +79,7 @@ apt_install() { # apt_install [OPTION...] PACKAGE...
   ) 7>"$cache_dir/apt.lock"
 }
 
-# Prints the version that apt would install, or nothing if it has none.
+# Prints the version that apt would install, or nothing if the package is not available.
 apt_candidate() { # apt_candidate PACKAGE
   apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p' | grep -v '(none)' || true
 }
@@ -91,9 +91,9 @@ debian_archive() {
     die "no Debian archive in apt's package lists: run 'apt-get update'"
 }
 
-# Sets `private_apt` to options with which apt-get and apt-cache use another architecture and other suites of Debian.
-# Lists and packages are stored in DIRECTORY and no package is considered installed, so the machine's apt is not
-# affected. Signatures are checked, but the age of the lists is not, because mirrors may lag behind.
+# Sets `private_apt` to options that make apt-get and apt-cache use another architecture and other Debian suites. They
+# store package lists and packages in DIRECTORY and treat no package as installed, so the machine's apt is not affected.
+# Signatures are checked, but the age of the lists is not, because mirrors may lag behind.
 private_apt_root() { # private_apt_root DIRECTORY ARCHITECTURE SUITE[,SUITE...] [deb|deb-src]
   local dir=$1 arch=$2 suites=$3 kind=${4:-deb} archive suite
   archive=$(debian_archive) || exit 1

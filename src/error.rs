@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// The kind of a failure, as described in [`EXIT_CODES`].
+/// A kind of failure, as described in [`EXIT_CODES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Other,
@@ -17,7 +17,7 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    /// Returns the exit code of the process for failures of this class.
+    /// Returns the process's exit code for failures of this class.
     pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Class::Other => 1,
@@ -32,7 +32,7 @@ impl Class {
     }
 }
 
-/// An exit code as documented in the help text, the man pages and docs/commands.md.
+/// An exit code, as documented in the help text, the man pages and docs/commands.md.
 pub(crate) struct ExitCodeEntry {
     pub code: u8,
     pub name: &'static str,
@@ -147,8 +147,8 @@ pub(crate) fn all_hints(error: &anyhow::Error) -> Vec<&str> {
         .collect()
 }
 
-/// Joins the messages of an error and its causes into one sentence, `a: b: c`. Omits causes that the preceding message
-/// already ends with, lowercases the first letter of each cause, and removes full stops.
+/// Joins the messages of an error and its causes into one line, as in `a: b: c`. Omits causes that the preceding
+/// message already ends with, lowercases the first letter of each cause, and removes full stops.
 pub(crate) fn message_with_causes(error: &anyhow::Error) -> String {
     let mut joined = String::new();
     for cause in error.chain() {
@@ -164,7 +164,7 @@ pub(crate) fn message_with_causes(error: &anyhow::Error) -> String {
     joined
 }
 
-/// Lowercases the first letter of a text, as in `No such file`, but leaves `HTTP 503` and `Cargo.lock` unchanged.
+/// Lowercases the first letter of text such as `No such file`, but leaves `HTTP 503` and `Cargo.lock` unchanged.
 fn lowercase_first_letter(text: &str) -> String {
     let word = text.split(' ').next().unwrap_or_default();
     let mut letters = word.chars();
@@ -249,6 +249,6 @@ mod tests {
         let page = include_str!("../docs/commands.md");
         let rows: String = EXIT_CODES.iter().map(|exit| format!("| {} | {} |\n", exit.code, exit.meaning)).collect();
         let table = format!("| exit code | meaning |\n| --- | --- |\n{rows}\n");
-        assert!(page.contains(&table), "docs/commands.md does not have this table:\n{table}");
+        assert!(page.contains(&table), "docs/commands.md does not contain this table:\n{table}");
     }
 }

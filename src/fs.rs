@@ -1,4 +1,4 @@
-//! Helpers for files: atomic writes, locks, and early checks that outputs can be written.
+//! File helpers: atomic writes, locks, and early checks that outputs can be written.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -10,16 +10,16 @@ use tempfile::NamedTempFile;
 use crate::error::{Class, Failure};
 use crate::process::check_interrupt;
 
-/// The kind of existing contents of an output directory that may be overwritten.
+/// A kind of content that may be overwritten if an output directory already contains it.
 pub(crate) struct Replaceable {
-    /// Name of the contents in hints, such as `an OCI layout`.
+    /// Name to use in hints, such as `an OCI layout`.
     pub name: &'static str,
-    /// Whether the directory has contents of this kind.
+    /// Whether the directory contains content of this kind.
     pub is_present: bool,
 }
 
-/// Checks that an output directory is not a file and has no contents except `replaceable` ones. `option` names the
-/// directory in the error message; `hint_for_file` is the hint if the path is a file.
+/// Checks that an output directory is not a file, and that it is empty or contains only `replaceable` content. Error
+/// messages start with `option`, and `hint_for_file` is the hint if the path is a file.
 pub(crate) fn check_output_dir(
     option: &str,
     dir: &Utf8Path,
@@ -48,10 +48,10 @@ pub(crate) fn temporary_file(path: &Utf8Path) -> Result<NamedTempFile> {
     let dir = path.parent().filter(|dir| !dir.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let mut builder = tempfile::Builder::new();
     let file = builder.permissions(Permissions::from_mode(0o666)).tempfile_in(dir);
-    file.with_context(|| format!("cannot write in {dir}"))
+    file.with_context(|| format!("cannot create a file in {dir}"))
 }
 
-/// Moves a temporary file to its final path and replaces any existing file.
+/// Moves a temporary file to its final path, replacing any existing file.
 pub(crate) fn persist(file: NamedTempFile, path: &Utf8Path) -> Result<()> {
     file.persist(path).map(drop).with_context(|| format!("cannot write {path}"))
 }
@@ -119,7 +119,8 @@ pub(crate) fn check_output_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Checks that an output file can be written. Leaves its contents unchanged, and removes it if it did not exist.
+/// Checks that an output file can be written. Leaves existing contents unchanged, and removes the file if it did not
+/// exist before.
 pub(crate) fn check_output_file(path: &Utf8Path) -> Result<(), Failure> {
     let existed = path.exists();
     let opened = fs_err::OpenOptions::new().create(true).append(true).open(path).map(drop);
@@ -129,7 +130,7 @@ pub(crate) fn check_output_file(path: &Utf8Path) -> Result<(), Failure> {
     })
 }
 
-/// Writes a file with the given mode and creates missing parent directories.
+/// Writes a file with the given mode, creating missing parent directories.
 pub(crate) fn write_with_mode(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<()> {
     if let Some(parent) = path.parent() {
         fs_err::create_dir_all(parent)?;
@@ -174,7 +175,7 @@ mod tests {
     fn lock_file_waits_for_the_current_holder() {
         let dir = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(dir.path()).unwrap().join("lock");
-        let held = lock_file(&path, || panic!("the lock is free")).unwrap();
+        let held = lock_file(&path, || panic!("a free lock needs no waiting")).unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| lock_file(&path, || sender.send(()).unwrap()).unwrap());

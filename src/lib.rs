@@ -2,7 +2,8 @@
 //!
 //! Data flows in one direction, through these stages:
 //!
-//! - `cli`, `config`, `plan`: turn flags, environment and configuration files into a `plan::Plan`, which is pure data
+//! - `cli`, `config`, `plan`: turn flags, environment variables and configuration files into a `plan::Plan`, which is
+//!   pure data
 //! - `compile`: cross-compiles the binaries, with one cargo job graph for all target triples
 //! - `dockerfile`, `image`: build an OCI layout per image, with the embedded engine or `docker buildx`
 //! - `verify`: inspects the images to check that they can start on every platform
@@ -57,7 +58,7 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
     let cli = match environment::parse_command_line(&args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Printing fails if the output is closed, which is not worth a panic.
+            // Printing fails if the output is closed, which should not cause a panic.
             let _ = error.print();
             let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return if help { ExitCode::SUCCESS } else { ExitCode::from(2) };

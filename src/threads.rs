@@ -13,7 +13,7 @@ use anyhow::Result;
 /// Maximum number of concurrent registry requests or layer scans.
 pub(crate) const AT_A_TIME: usize = 4;
 
-/// A signal for the stages of a run to stop, with the error that caused it. Clones share their state.
+/// A signal that tells the stages of a run to stop, together with the error that caused it. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CancelToken(Arc<CancelState>);
 
@@ -22,7 +22,7 @@ struct CancelState {
     is_cancelled: AtomicBool,
     /// The first error other than a cancellation.
     first_error: Mutex<Option<anyhow::Error>>,
-    /// The number of nested [`scope`]s that are running.
+    /// The number of nested [`scope`] calls in progress.
     depth: AtomicUsize,
 }
 
@@ -31,8 +31,8 @@ impl CancelToken {
         self.0.is_cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Cancels and records `error`, unless it is itself a cancellation. The outermost [`scope`] returns the first
-    /// recorded error.
+    /// Cancels the token, and records `error` unless it is itself a cancellation. The outermost [`scope`] returns the
+    /// first recorded error.
     pub(crate) fn fail(&self, error: anyhow::Error) -> Cancelled {
         if !Cancelled::caused(&error) {
             lock(&self.0.first_error).get_or_insert(error);
@@ -70,7 +70,7 @@ impl fmt::Display for Cancelled {
 
 impl std::error::Error for Cancelled {}
 
-/// Runs stages concurrently. The first error or panic cancels `cancel`. Returns the first error other than a
+/// Runs stages concurrently. The first error or panic triggers `cancel`. Returns the first error other than a
 /// cancellation. A nested scope returns [`Cancelled`] instead and leaves the error to the outermost scope.
 pub(crate) fn scope<'env, T>(
     cancel: &'env CancelToken,
@@ -90,7 +90,7 @@ pub(crate) fn scope<'env, T>(
     Ok(result?)
 }
 
-/// Starts the stages of a [`scope`].
+/// A handle for starting stages in a [`scope`].
 pub(crate) struct Stages<'scope, 'env> {
     scope: &'scope thread::Scope<'scope, 'env>,
     cancel: &'env CancelToken,
@@ -113,7 +113,7 @@ impl<'scope, 'env> Stages<'scope, 'env> {
     }
 }
 
-/// A handle to a stage that runs on another thread.
+/// A handle to a stage that is running on another thread.
 pub(crate) struct RunningStage<'scope, T>(ScopedJoinHandle<'scope, Result<T, Cancelled>>);
 
 impl<T> RunningStage<'_, T> {
@@ -123,7 +123,7 @@ impl<T> RunningStage<'_, T> {
     }
 }
 
-/// Cancels the other stages if the current thread panics, so that they do not run to completion first.
+/// A guard that cancels the other stages if the current thread panics, so that they do not run to completion first.
 struct CancelOnPanic<'a>(&'a CancelToken);
 
 impl Drop for CancelOnPanic<'_> {
@@ -134,7 +134,7 @@ impl Drop for CancelOnPanic<'_> {
     }
 }
 
-/// Calls `each` for every item on a few threads, and returns the results in the order of the items.
+/// Calls `each` for every item on several threads, and returns the results in the same order as the items.
 pub(crate) fn parallel<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Result<R>)>> = Mutex::default();
@@ -159,7 +159,7 @@ pub(crate) fn parallel<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> Resul
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Waits for the next job of a queue that several threads share. Returns `None` once the queue is closed.
+/// Waits for the next job in a queue that several threads share. Returns `None` once the queue is closed.
 pub(crate) fn next<T>(queue: &Mutex<Receiver<T>>) -> Option<T> {
     lock(queue).recv().ok()
 }

@@ -1,4 +1,4 @@
-//! Records how long each part of a run takes. Disabled by default, at no cost.
+//! Records how long each part of a run takes. Recording is disabled by default and then has no cost.
 
 use std::fmt::Display;
 use std::sync::Mutex;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::threads::lock;
 
-/// A kind of work, in the order in which a run performs it.
+/// A kind of work. The variants are in the order in which a run performs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Phase {
     /// Everything before the compiler starts.
@@ -61,8 +61,8 @@ impl Timings {
         OpenSpan(self.0.as_ref().map(|recorder| (recorder, recorder.span(phase, recorder.started.elapsed(), name))))
     }
 
-    /// Returns the time since the start of the run and all finished spans, sorted by phase and start. `None` if
-    /// recording is disabled.
+    /// Returns the time since the start of the run and all finished spans, sorted by phase and start time. Returns
+    /// `None` if recording is disabled.
     pub(crate) fn recorded(&self) -> Option<(Duration, Vec<Span>)> {
         let recorder = self.0.as_ref()?;
         let mut spans = lock(&recorder.spans).clone();
@@ -82,7 +82,7 @@ impl Recorder {
 pub(crate) struct OpenSpan<'a>(Option<(&'a Recorder, Span)>);
 
 impl<'a> OpenSpan<'a> {
-    /// Starts a span that began at the same time as this one.
+    /// Opens a span with the same start time as this one.
     pub(crate) fn span_from_same_start(&self, phase: Phase, name: impl Display) -> OpenSpan<'a> {
         OpenSpan(self.0.as_ref().map(|(recorder, span)| (*recorder, recorder.span(phase, span.start, name))))
     }
@@ -153,7 +153,7 @@ mod tests {
         drop(cargo);
         let (whole, spans) = timings.recorded().unwrap();
         let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
-        assert_eq!(names, ["cargo", "a", "layer of a"], "sorted by phase");
+        assert_eq!(names, ["cargo", "a", "layer of a"], "spans are sorted by phase");
         let [cargo, binary, layer] = &spans[..] else { unreachable!() };
         assert_eq!((binary.start, layer.bytes, layer.note), (cargo.start, Some(7), Some("kept")));
         assert!(cargo.start <= layer.start && layer.end <= cargo.end && binary.end <= cargo.end && cargo.end <= whole);

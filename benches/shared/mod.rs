@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use object::elf;
 
-/// First argument of a child process, which runs the program once with the remaining arguments.
+/// The first argument of a child process, which runs the program once with the remaining arguments.
 const CHILD: &str = "--child";
 
-/// Time of a run, and its peak RSS in KiB.
+/// The time that a run took, and its peak RSS in KiB.
 pub(crate) struct Measured {
     pub(crate) time: Duration,
     pub(crate) peak: u64,
@@ -36,7 +36,7 @@ pub(crate) fn child(args: &[&str]) -> Command {
     command
 }
 
-/// Runs a child process. Returns the stdout of the program, and the measurements.
+/// Runs a child process. Returns the program's stdout and the measurements.
 pub(crate) fn measure(mut child: Command) -> (String, Measured) {
     let output = child.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -47,7 +47,7 @@ pub(crate) fn measure(mut child: Command) -> (String, Measured) {
     (printed.to_owned(), Measured { time, peak: peak.parse().unwrap() })
 }
 
-/// Reports whether to run everything once on tiny input, to check that the benchmark works.
+/// Reports whether to run everything once with tiny inputs, to check that the benchmark works.
 pub(crate) fn is_quick() -> bool {
     std::env::args().any(|arg| arg == "--quick")
 }

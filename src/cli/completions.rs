@@ -16,12 +16,12 @@ pub(crate) struct CompletionsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// Print the page of this command [default: the page of the program]
+    /// Print the manual page for this command [default: the main page]
     #[arg(value_name = "COMMAND", value_parser = command_names(), hide_possible_values = true, conflicts_with = "out")]
     pub command: Option<String>,
-    /// Write the pages of all commands to this directory
+    /// Write the manual pages for all commands to this directory
     ///
-    /// The usual directory is ~/.local/share/man/man1.
+    /// The usual location is ~/.local/share/man/man1.
     #[arg(long, value_name = "DIR")]
     pub out: Option<Utf8PathBuf>,
 }

@@ -1,5 +1,5 @@
-//! Parses the command line together with the environment variables of its options. An empty variable is treated as
-//! unset, an empty argument is an error, and an error about a value from a variable names that variable.
+//! Parses the command line and the environment variables that set its options. An empty variable is treated as unset,
+//! an empty argument is an error, and an error in a variable's value names the variable.
 
 use std::ffi::{OsStr, OsString};
 
@@ -12,7 +12,7 @@ use indexmap::IndexSet;
 use super::{Cli, short_help};
 use crate::error::{Class, Failure, closest_match};
 
-/// Parses the command line. Options that were not given get their values from the environment.
+/// Parses the command line. Options that are not given take their values from environment variables.
 pub(crate) fn parse_command_line(args: &[OsString]) -> Result<Cli, Error> {
     let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
     let mut error = match parse_ignoring(args, &is_empty) {
@@ -43,7 +43,7 @@ fn with_full_command_names(mut error: Error) -> Error {
     error
 }
 
-/// Returns the environment variables of all options.
+/// Returns the names of all environment variables that set options.
 fn option_variables() -> IndexSet<OsString> {
     let cli = Cli::command();
     let flags = std::iter::once(&cli).chain(cli.get_subcommands()).flat_map(Command::get_arguments);
@@ -105,21 +105,21 @@ fn check_smoke_value(command: &Command, matches: &ArgMatches, args: &[OsString])
     let is_option = |flag: &Arg| {
         let long = word.strip_prefix("--").is_some_and(|name| flag.get_long() == Some(name));
         let short = word.strip_prefix('-').is_some_and(|name| flag.get_short().is_some_and(|c| name == c.to_string()));
-        // Most programs support these two flags, which are the usual arguments of a smoke run.
+        // Most programs support these two flags, and they are the usual arguments for smoke runs.
         (long || short) && !matches!(flag.get_id().as_str(), "help" | "version")
     };
     if !command.get_arguments().any(is_option) {
         return Ok(());
     }
     let message = format!(
-        "{value} after --smoke would be passed to the image, but is an option of this command\n \
+        "{value} after --smoke would be passed to the image, but it is an option of this command\n \
          hint: specify the arguments for the image: `--smoke='--version' {value}`\n \
          hint: to pass {value} to the image, use `--smoke={value}`\n"
     );
     Err(Error::raw(ErrorKind::ValueValidation, message))
 }
 
-/// Returns the directory of this program in the user's cache directory.
+/// Returns this program's subdirectory of the user's cache directory.
 pub(crate) fn cache_dir() -> Option<Utf8PathBuf> {
     let home =
         std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
@@ -127,10 +127,10 @@ pub(crate) fn cache_dir() -> Option<Utf8PathBuf> {
     Some(cache?.join("cargo-multiarch"))
 }
 
-/// Prefix of the environment variables of this program.
+/// Prefix of this program's environment variables.
 const PREFIX: &str = "MULTIARCH_";
 
-/// Fails if a variable with the prefix of this program is unknown, which is probably a typo.
+/// Fails if a variable has this program's prefix but an unknown name, which is probably a typo.
 pub(crate) fn check_unknown_variables() -> Result<(), Failure> {
     let names = option_variables().into_iter().map(|name| name.to_string_lossy().into_owned());
     let known: Vec<String> = names.filter(|name| name.starts_with(PREFIX)).collect();
@@ -139,7 +139,7 @@ pub(crate) fn check_unknown_variables() -> Result<(), Failure> {
         let Some(suffix) = name.strip_prefix(PREFIX).filter(|suffix| !suffix.starts_with("TEST_")) else { continue };
         if !known.contains(&name) {
             let failure = Failure::new(Class::Config, format!("unknown environment variable {name}"));
-            // With the prefix, all names would be similar.
+            // Compare names without the prefix, because it would make all of them look similar.
             let suffixes = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
             return Err(match closest_match(suffix, suffixes) {
                 Some(near) => failure.hint(format!("did you mean {PREFIX}{near}?")),

@@ -17,10 +17,10 @@ const fn example(purpose: &'static str, command_line: &'static str) -> Example {
     Example { purpose, command_line }
 }
 
-/// Examples for the help of the program.
+/// Examples for the program's main help text.
 pub(crate) const PROGRAM: &[Example] = &[
     example("Publish the images of a workspace for amd64 and arm64", "cargo multiarch publish --registry ghcr.io/you"),
-    example("Show what that would do, without compiling", "cargo multiarch plan --registry ghcr.io/you"),
+    example("Show what would be published, without compiling", "cargo multiarch plan --registry ghcr.io/you"),
     example("Build an image and run it locally", "docker run --rm $(cargo multiarch build -q --load -p app)"),
 ];
 
@@ -34,7 +34,7 @@ pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
                 "cargo multiarch publish --registry ghcr.io/you",
             ),
             example(
-                "Publish for other platforms and with another tag, to the configured registry",
+                "Publish for other platforms and under another tag, to the configured registry",
                 "cargo multiarch publish --platform linux/amd64,linux/riscv64 -t edge",
             ),
             example(
@@ -50,7 +50,7 @@ pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
     (
         "build",
         &[
-            example("Build an OCI layout for each image in target/multiarch", "cargo multiarch build"),
+            example("Build each image as an OCI layout in target/multiarch", "cargo multiarch build"),
             example(
                 "Load an image into the local Docker or Podman and run it",
                 "docker run --rm $(cargo multiarch build -q --load -p app)",
@@ -78,7 +78,7 @@ pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
         &[
             example("Verify an image in a registry", "cargo multiarch verify debian:12"),
             example(
-                "Require the image to have certain platforms",
+                "Require the image to include certain platforms",
                 "cargo multiarch verify ghcr.io/you/app:latest --require linux/amd64,linux/arm64",
             ),
             example("Verify an image created by `build`", "cargo multiarch verify oci:target/multiarch/app/oci"),
@@ -89,7 +89,7 @@ pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
         "init",
         &[
             example("Show the files without writing them", "cargo multiarch init --dry-run"),
-            example("Copy a template to edit", "cargo multiarch init --template alpine"),
+            example("Copy a built-in template for editing", "cargo multiarch init --template alpine"),
             example(
                 "Create a CI workflow with a runner for each platform",
                 "cargo multiarch init --ci github --ci-native",
@@ -100,7 +100,7 @@ pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
         "doctor",
         &[
             example(
-                "Check this machine and that the registry accepts a push",
+                "Check this machine, and whether the registry accepts pushes",
                 "cargo multiarch doctor --registry ghcr.io/you",
             ),
             example("Install missing tools", "cargo multiarch doctor --fix"),
@@ -109,7 +109,7 @@ pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
     (
         "dockerfile",
         &[
-            example("Print the Dockerfile for the image of a package", "cargo multiarch dockerfile -p app"),
+            example("Print the Dockerfile for a package's image", "cargo multiarch dockerfile -p app"),
             example("List the variables available to templates", "cargo multiarch dockerfile --variables"),
         ],
     ),
@@ -118,7 +118,7 @@ pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
         &[
             example("Enable completions in ~/.bashrc", "source <(cargo multiarch completions bash)"),
             example(
-                "Install completions for zsh in a directory in $fpath",
+                "Install completions for zsh in a directory on $fpath",
                 "cargo multiarch completions zsh > ~/.zfunc/_cargo-multiarch",
             ),
             example(
@@ -130,30 +130,30 @@ pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
     (
         "man",
         &[
-            example("Read the page of a command", "cargo multiarch man publish | man -l -"),
+            example("Read the manual page for a command", "cargo multiarch man publish | man -l -"),
             example("Install all pages for `man cargo-multiarch`", "cargo multiarch man --out ~/.local/share/man/man1"),
         ],
     ),
     (
         "schema",
         &[example(
-            "Write the schema for a first line `#:schema ./multiarch.schema.json` in multiarch.toml",
+            "Write the schema that a `#:schema ./multiarch.schema.json` line in multiarch.toml refers to",
             "cargo multiarch schema > multiarch.schema.json",
         )],
     ),
 ];
 
-/// Returns the examples for a command, or those for the program if `command` is not the name of a command.
+/// Returns the examples for a command, or the program's own examples if there is no such command.
 pub(crate) fn examples_of(command: &str) -> &'static [Example] {
     COMMANDS.iter().find(|(name, _)| *name == command).map_or(PROGRAM, |(_, examples)| examples)
 }
 
-/// Renders the section at the end of the `--help` output of a command.
+/// Renders the section at the end of a command's `--help` output.
 pub(crate) fn command_help(command: &str) -> StyledStr {
     examples_section(examples_of(command))
 }
 
-/// Renders the last line of the `-h` output of a command.
+/// Renders the last line of a command's `-h` output.
 pub(crate) fn pointer_to_long_help(command: &str) -> StyledStr {
     let literal = STYLES.get_literal();
     let mut text = StyledStr::new();
@@ -173,12 +173,12 @@ fn examples_section(examples: &[Example]) -> StyledStr {
     text
 }
 
-/// Renders the section at the end of the `-h` output of the program.
+/// Renders the section at the end of the program's `-h` output.
 pub(crate) fn short_program_help() -> StyledStr {
     examples_section(PROGRAM)
 }
 
-/// Renders the sections at the end of the `--help` output of the program: examples and exit codes.
+/// Renders the sections at the end of the program's `--help` output: examples and exit codes.
 pub(crate) fn program_help() -> StyledStr {
     let codes: Vec<String> = EXIT_CODES.iter().map(|exit| format!("{} {}", exit.code, exit.name)).collect();
     let header = STYLES.get_header();

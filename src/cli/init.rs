@@ -27,7 +27,8 @@ pub(crate) struct InitArgs {
     pub ci_native: bool,
     /// Overwrite existing files
     ///
-    /// With --template or --ci, an existing configuration is kept and only their files are overwritten.
+    /// With --template or --ci, an existing configuration is kept, and only the template or the workflow is
+    /// overwritten.
     #[arg(long)]
     pub force: bool,
     /// Print the files without writing them

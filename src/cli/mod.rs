@@ -42,7 +42,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// Print commands as they are run; -vv also prints their output
+    /// Print commands as they run; -vv also prints their output
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
 
@@ -100,7 +100,7 @@ pub(crate) enum Command {
         after_long_help = examples::command_help("plan")
     )]
     Plan(PlanArgs),
-    /// Verify that every platform of an image is valid and can start
+    /// Verify that an image is valid and can start on every platform
     #[command(
         after_help = examples::pointer_to_long_help("verify"),
         after_long_help = examples::command_help("verify"),
@@ -110,7 +110,7 @@ pub(crate) enum Command {
     /// Create a configuration, and optionally a template or a CI workflow
     #[command(after_help = examples::command_help("init"))]
     Init(InitArgs),
-    /// Check that this machine and its registries are ready to publish
+    /// Check that this machine and the registries are ready for publishing
     #[command(
         after_help = examples::pointer_to_long_help("doctor"),
         after_long_help = examples::command_help("doctor")
@@ -125,7 +125,7 @@ pub(crate) enum Command {
     /// Print a shell completion script
     #[command(after_help = examples::command_help("completions"))]
     Completions(CompletionsArgs),
-    /// Print a manual page, or write all of them
+    /// Print a manual page, or write all of them to a directory
     #[command(after_help = examples::command_help("man"))]
     Man(ManArgs),
     /// Print the JSON schema of multiarch.toml
@@ -148,7 +148,7 @@ pub(crate) struct PublishArgs {
 
     /// Push to the registry
     ///
-    /// `--push=false` skips the push but still prints the references that it would create.
+    /// `--push=false` skips the push but still prints the references that would be pushed.
     #[arg(
         long,
         value_name = "BOOL",
@@ -206,7 +206,7 @@ pub(crate) struct PlanArgs {
 
     /// Print a CI job matrix
     ///
-    /// The matrix has a job for each platform, with the runner that compiles it.
+    /// The matrix has one job per platform and names the runner for each job.
     #[arg(
         long,
         value_name = "FORGE",
@@ -229,8 +229,8 @@ pub(crate) struct DockerfileArgs {
     pub variables: bool,
 }
 
-/// Returns a parser for CI services. The help lists only services that support a matrix, but the others parse too, so
-/// that a later error can explain the alternative.
+/// Returns a parser for CI services. The help lists only services that support a matrix, but the parser also accepts
+/// the others, so that a later error can suggest an alternative.
 fn ci_services_with_matrix() -> impl TypedValueParser<Value = CiService> {
     let possible_value = |service: &CiService| Some(service.to_possible_value()?.hide(!service.supports_matrix()));
     PossibleValuesParser::new(CiService::value_variants().iter().filter_map(possible_value))
@@ -248,7 +248,7 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// Describes each argument on a line: its names, possible values and environment variable.
+    /// Describes each argument on one line: its names, possible values and environment variable.
     fn arguments(command: &clap::Command) -> Vec<String> {
         let line = |arg: &Arg| {
             let long = arg.get_long().map(|long| format!(" --{long}"));

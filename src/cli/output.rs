@@ -1,4 +1,4 @@
-//! Output options: the format of the result, reports and additional image outputs.
+//! Output options: message formats, reports, and additional destinations for images.
 
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
@@ -13,7 +13,7 @@ pub(crate) enum MessageFormat {
     Json,
 }
 
-/// Format of the graph of a plan.
+/// Format of a plan's graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GraphFormat {
     /// SVG image
@@ -26,7 +26,7 @@ pub(crate) enum GraphFormat {
 pub(crate) struct GraphArgs {
     /// Print the plan as a graph
     ///
-    /// The default format is svg.
+    /// The format defaults to svg.
     #[arg(
         long,
         value_name = "FORMAT",
@@ -42,13 +42,13 @@ pub(crate) struct GraphArgs {
 pub(crate) struct ReportArgs {
     /// Write a JSON report to a file
     ///
-    /// Use `-` for stdout, in place of the image references.
+    /// Use `-` to write to stdout, in place of the image references.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<Utf8PathBuf>,
 
     /// Write a release checklist in Markdown to a file
     ///
-    /// Use `-` for stdout.
+    /// Use `-` to write to stdout.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub checklist: Option<Utf8PathBuf>,
 
@@ -64,28 +64,28 @@ pub(crate) struct OutputArgs {
     pub message_format: MessageFormat,
 }
 
-/// Additional outputs for images, and bundles with their binaries.
+/// Options for additional image outputs and for bundles of compiled binaries.
 #[derive(Debug, Default, Args)]
 pub(crate) struct DestinationArgs {
     /// Write images to oci:DIR or oci-archive:FILE
     ///
-    /// The output is an OCI layout, as a directory or a tar archive. May be repeated.
+    /// The output is an OCI layout, either a directory or a tar archive. May be repeated.
     #[arg(long = "output", value_name = "TRANSPORT:PATH", help_heading = "Output")]
     outputs: Vec<Output>,
-    /// Load images into the local Docker or Podman
+    /// Load images into the local Docker or Podman image store
     ///
-    /// Only the platform of the Docker or Podman host is loaded.
+    /// Only the image for the Docker or Podman host's platform is loaded.
     #[arg(long, help_heading = "Output")]
     load: bool,
-    /// Use compiled binaries from bundles
+    /// Use binaries from these bundles instead of compiling
     ///
-    /// Each directory is a bundle created by `cargo multiarch compile`, or contains bundles. Nothing is compiled.
+    /// Each directory is a bundle created by `cargo multiarch compile` or contains such bundles.
     #[arg(long, value_name = "DIR", value_delimiter = ',', help_heading = "Compilation")]
     artifacts: Vec<Utf8PathBuf>,
 }
 
 impl DestinationArgs {
-    /// Adds the destinations to a request.
+    /// Adds these options to a plan request.
     pub(crate) fn add_to(&self, request: PlanRequest) -> PlanRequest {
         PlanRequest { outputs: self.outputs.clone(), artifacts: self.artifacts.clone(), load: self.load, ..request }
     }

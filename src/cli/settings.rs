@@ -1,4 +1,4 @@
-//! Options that set configuration keys. They become a `Config`, like every other source of settings.
+//! Options that set configuration keys. They are converted to a `Config`, like every other source of settings.
 
 use camino::Utf8PathBuf;
 use clap::Args;
@@ -11,12 +11,12 @@ use crate::config::{Config, OneOrMany};
 use crate::plan::{PlanRequest, Selection};
 use crate::platform::{Libc, Platform};
 
-/// Options for configuration keys, and the options of cargo that select packages.
+/// Options that set configuration keys, and cargo's options for selecting packages.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SettingsArgs {
     /// Push to this registry
     ///
-    /// A registry is a host with an optional path, such as ghcr.io/you, to which the image name is added.
+    /// A registry is a host with an optional path, such as ghcr.io/you. The image name is appended to it.
     #[arg(
         long,
         value_name = "REGISTRY",
@@ -39,7 +39,7 @@ pub(crate) struct SettingsArgs {
     platforms: Vec<Platform>,
     /// Publish these tags [default: {{version}},latest]
     ///
-    /// Tags are templates, which can use version, major, minor, patch, pre, git.sha, git.short, git.tag and git.branch.
+    /// Tags are templates that can use version, major, minor, patch, pre, git.sha, git.short, git.tag and git.branch.
     #[arg(
         short,
         long = "tag",
@@ -53,16 +53,16 @@ pub(crate) struct SettingsArgs {
     /// Base image [default: the template's base, or scratch]
     #[arg(long, value_name = "REFERENCE", env = "MULTIARCH_BASE", hide_env_values = true, help_heading = "Image")]
     base: Option<String>,
-    /// Dockerfile template, as a built-in name or a path
+    /// Dockerfile template, given as a built-in name or a path
     ///
     /// The built-in templates are scratch, alpine, debian, distroless-static and distroless-cc. By default, the
     /// template depends on the base image.
     #[arg(long, value_name = "TEMPLATE", env = "MULTIARCH_TEMPLATE", hide_env_values = true, help_heading = "Image")]
     template: Option<String>,
 
-    /// C library to link
+    /// C library to link against
     ///
-    /// The default is the C library of the template, or musl.
+    /// The default is the template's C library, or musl.
     #[arg(long, value_name = "LIBC", env = "MULTIARCH_LIBC", hide_env_values = true, help_heading = "Compilation")]
     libc: Option<Libc>,
     /// Linker to use
@@ -103,7 +103,7 @@ pub(crate) struct SettingsArgs {
     /// Build only the images of these packages
     #[arg(short, long = "package", value_name = "PACKAGE", help_heading = "Package selection")]
     packages: Vec<String>,
-    /// Build only images with these binaries
+    /// Build only images that contain these binaries
     #[arg(long = "bin", value_name = "NAME", help_heading = "Package selection")]
     bins: Vec<String>,
     /// Path to Cargo.toml
@@ -139,7 +139,7 @@ pub(crate) struct SettingsArgs {
     engine: Option<EngineChoice>,
     /// Access these registries over plain HTTP
     ///
-    /// Registries on loopback always use it.
+    /// Loopback registries always use plain HTTP.
     #[arg(
         long = "insecure-registry",
         value_name = "HOST[:PORT]",
@@ -150,7 +150,7 @@ pub(crate) struct SettingsArgs {
         help_heading = "Image"
     )]
     insecure_registries: Vec<String>,
-    /// Builder to use [default: the current builder]
+    /// buildx builder to use [default: the current builder]
     #[arg(
         long,
         value_name = "NAME",
@@ -219,7 +219,7 @@ impl SettingsArgs {
         let texts = |values: &[String]| -> Vec<String> {
             values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
         };
-        // CI services set variables to the empty string. Empty options were already rejected.
+        // CI services may set unused variables to the empty string. Empty options have already been rejected.
         let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let locked = self.locked.then_some(true).or(self.no_locked.then_some(false));
         Config {
@@ -260,7 +260,7 @@ impl SettingsArgs {
     }
 }
 
-/// Makes paths in cache and secret options of buildx absolute, since buildx runs in the workspace directory.
+/// Makes the paths in buildx's cache and secret options absolute, because buildx runs in the workspace directory.
 fn with_absolute_paths(specs: &[String]) -> Vec<String> {
     let current_dir = std::env::current_dir().unwrap_or_default();
     let field = |field: &str| match field.split_once('=') {

@@ -2,7 +2,7 @@
 
 use clap::builder::styling::{AnsiColor, Styles};
 
-/// The same colors as in cargo's help.
+/// The colors that cargo uses in its help text.
 pub(crate) const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())

@@ -1,10 +1,10 @@
-//! Parsers for values of command-line options.
+//! Parsers for the values of command-line options.
 
 use bytesize::ByteSize;
 
 use crate::platform::Platform;
 
-/// Arguments from a single option value, split as in a shell.
+/// Arguments given in a single option value, split as a shell would split them.
 #[derive(Debug, Clone)]
 pub(crate) struct Words(pub Vec<String>);
 
@@ -25,12 +25,12 @@ pub(crate) fn parse_words(text: &str) -> Result<Words, String> {
     shell_words::split(text).map(Words).map_err(|error| error.to_string())
 }
 
-/// Parses a build argument as Docker does: `NAME=VALUE`, or `NAME` for the value of that environment variable.
+/// Parses a build argument as Docker does: `NAME=VALUE`, or `NAME` to use the value of that environment variable.
 pub(crate) fn parse_build_arg(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => std::env::var(text)
             .map(|value| (text.to_owned(), value))
-            .map_err(|_| "expected NAME=VALUE or the name of a set environment variable".to_owned()),
+            .map_err(|_| "expected NAME=VALUE or the name of an environment variable that is set".to_owned()),
     }
 }

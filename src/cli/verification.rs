@@ -1,4 +1,4 @@
-//! Arguments of `verify`, and the option for smoke runs.
+//! Arguments of `verify`, and the `--smoke` option.
 
 use clap::{Arg, Args};
 
@@ -14,7 +14,7 @@ use crate::platform::Platform;
 pub(crate) struct VerifyArgs {
     /// Images to verify
     ///
-    /// An image is a reference, oci:DIR[:NAME], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME].
+    /// Each image is a registry reference, oci:DIR[:NAME], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME].
     #[arg(value_name = "IMAGE", required_unless_present = "explain")]
     pub images: Vec<ImageLocation>,
     /// Explain a check by its code or name, or list all checks
@@ -23,12 +23,12 @@ pub(crate) struct VerifyArgs {
     /// Verify only these platforms
     #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', value_parser = parse_platform)]
     pub platforms: Vec<Platform>,
-    /// Require the image to have these platforms
+    /// Require the image to include these platforms
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',', value_parser = parse_platform)]
     pub require: Vec<Platform>,
     /// Access these registries over plain HTTP
     ///
-    /// Registries on loopback always use it.
+    /// Loopback registries always use plain HTTP.
     #[arg(
         long = "insecure-registry",
         value_name = "HOST[:PORT]",
@@ -45,7 +45,8 @@ pub(crate) struct VerifyArgs {
     pub message_format: MessageFormat,
 }
 
-/// Shows the policy options in the short help of `verify`. The short help of other commands omits them.
+/// Shows an option in the short help of `verify` if it sets the policy. The short help of other commands omits such
+/// options.
 pub(crate) fn show_policy_in_short_help(arg: Arg) -> Arg {
     let is_policy = arg.get_help_heading() == Some("Verification");
     if is_policy { arg.hide_short_help(false) } else { arg }
@@ -53,9 +54,10 @@ pub(crate) fn show_policy_in_short_help(arg: Arg) -> Arg {
 
 #[derive(Debug, Args)]
 pub(crate) struct SmokeArgs {
-    /// Run every platform with these arguments before tags are moved
+    /// Run the image on every platform with these arguments before moving tags
     ///
-    /// The arguments follow the entrypoint of the image, as in --smoke='--version'. The run has to exit with status 0.
+    /// The arguments are passed to the image's entrypoint, as in --smoke='--version'. Every run must exit with status
+    /// 0.
     #[arg(
         long,
         value_name = "WORDS",
@@ -67,7 +69,7 @@ pub(crate) struct SmokeArgs {
 }
 
 impl SmokeArgs {
-    /// Adds the arguments of the smoke run to a request.
+    /// Adds the smoke run's arguments to a plan request.
     pub(crate) fn add_to(&self, request: PlanRequest) -> PlanRequest {
         PlanRequest { smoke: self.smoke.clone().map(|Words(words)| words), ..request }
     }

@@ -39,7 +39,7 @@ pub(crate) fn build_without_push(plan: &Plan, ui: &Ui) -> Result<Report> {
     let _lock = lock_workspace(&plan.paths, ui)?;
     let prepared = prepare(plan, preflight, &registry, ui)?;
     let output = threads::scope(&cancel, |stages| {
-        // Nothing is uploaded, so the blobs that the engine sends are dropped.
+        // `build` does not upload anything, so the blobs that the engine sends are discarded.
         let (blobs, _) = mpsc::channel();
         build_images(plan, &prepared, stages, &blobs, &cancel, ui)
     })?;

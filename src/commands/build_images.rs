@@ -24,7 +24,7 @@ use crate::verify::{VerifiedImage, verify_layout};
 /// The compiled binaries and the verified images, before anything is tagged.
 pub(crate) struct BuildOutput {
     pub artifacts: Artifacts,
-    /// In the order of the plan.
+    /// The built images, in plan order.
     pub images: Vec<BuiltImage>,
 }
 
@@ -38,12 +38,12 @@ pub(crate) struct BuiltImage {
 /// The binaries and layouts of all images, not yet verified.
 struct UnverifiedOutput {
     artifacts: Artifacts,
-    /// In the order of the images.
+    /// The images' layouts, in plan order.
     layouts: Vec<Layout>,
 }
 
 /// Builds and verifies all images, and writes the outputs that the plan requests. The embedded engine sends each layer
-/// to `blobs` as soon as it is finished, while cargo is still compiling.
+/// to `blobs` as soon as the layer is finished, even if cargo is still compiling other binaries.
 pub(crate) fn build_images<'env>(
     plan: &'env Plan,
     prepared: &'env Prepared,
@@ -98,7 +98,7 @@ fn build_with_buildx(
     cancel: &CancelToken,
     ui: &Ui,
 ) -> Result<UnverifiedOutput> {
-    // buildx starts only after all binaries are compiled, so nothing receives them one by one.
+    // buildx starts only after all binaries have been compiled, so it does not need to receive them one by one.
     let (finished, _) = mpsc::channel();
     let artifacts = prepared.source.binaries(&finished, cancel, ui)?;
     stage_binaries(prepared, &artifacts)?;
@@ -110,8 +110,8 @@ fn build_with_buildx(
     Ok(UnverifiedOutput { artifacts, layouts })
 }
 
-/// Copies the binaries into the build contexts. The embedded engine does not read these copies, but users can inspect
-/// them.
+/// Copies the binaries into the build contexts. The embedded engine does not read these copies; they are there for
+/// users to inspect.
 fn stage_binaries(prepared: &Prepared, artifacts: &Artifacts) -> Result<()> {
     let mut images = prepared.images.iter().zip(&prepared.staged);
     images.try_for_each(|(image, staged)| build_context::stage_binaries(image, artifacts, &staged.dir))
@@ -139,7 +139,7 @@ fn verify_images(
 }
 
 impl BuildOutput {
-    /// Creates the report of a run. `moved_tags` contains the moved tags of each image, in the order of the images.
+    /// Creates the report for a run. `moved_tags` lists the tags that were moved for each image, in plan order.
     pub(crate) fn report(
         &self,
         plan: &Plan,

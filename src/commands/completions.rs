@@ -10,7 +10,7 @@ use crate::finding::CHECKS;
 use crate::platform::Platform;
 use crate::ui::Ui;
 
-/// The name of the program that cargo runs for `cargo multiarch`.
+/// The name of the executable that cargo runs for `cargo multiarch`.
 pub(crate) const PROGRAM: &str = "cargo-multiarch";
 
 /// Runs `cargo multiarch completions`.
@@ -18,8 +18,8 @@ pub(crate) fn completions(args: &CompletionsArgs, ui: &Ui) -> Result<()> {
     Ok(ui.data(script(args.shell).trim_end())?)
 }
 
-/// Returns the completion script for a shell. cargo's zsh completions find ours automatically. For bash and fish, the
-/// script also registers completions for `cargo multiarch`.
+/// Returns the completion script for a shell. In zsh, cargo's own completions pick up ours automatically. In bash and
+/// fish they do not, so the script also registers completions for `cargo multiarch`.
 fn script(shell: Shell) -> String {
     // clap_complete 4.6 omits subcommand flags in bash if the program name contains a dash.
     const NAME_IN_BASH: &str = "cargo_multiarch";
@@ -40,7 +40,7 @@ fn generate(shell: Shell, name: &str) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// Adds the values or paths that a shell can suggest for each argument, based on its value name.
+/// Adds suggestions for the value of each argument, such as platforms or paths, based on the argument's value name.
 fn with_candidates(command: Command) -> Command {
     command.mut_args(with_candidates_for_arg).mut_subcommands(with_candidates)
 }
@@ -55,7 +55,7 @@ fn with_candidates_for_arg(arg: Arg) -> Arg {
         Some("CODE") => one_of(arg, CHECKS.iter().map(|check| check.code).collect()),
         Some("DIR") => arg.value_hint(ValueHint::DirPath),
         Some("FILE" | "PATH") => arg.value_hint(ValueHint::FilePath),
-        // These accept paths and other values.
+        // These accept paths as well as other values.
         Some("TEMPLATE" | "IMAGE" | "TRANSPORT:PATH" | "SPEC") => arg.value_hint(ValueHint::AnyPath),
         Some(_) if arg.get_possible_values().is_empty() => arg.value_hint(ValueHint::Other),
         _ => arg,

@@ -1,4 +1,5 @@
-//! `cargo multiarch dockerfile`: prints the rendered Dockerfiles, or the variables and helpers for templates.
+//! `cargo multiarch dockerfile`: prints the rendered Dockerfiles, or lists the variables and helpers available to
+//! templates.
 
 use anyhow::Result;
 

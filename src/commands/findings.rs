@@ -1,4 +1,4 @@
-//! Prints the findings of an image verification, and fails if any of them is an error.
+//! Prints the findings from verifying images, and fails if any of them is an error.
 
 use indexmap::IndexSet;
 
@@ -7,7 +7,7 @@ use crate::finding::Finding;
 use crate::ui::Ui;
 use crate::ui::text::plural;
 
-/// Prints the findings. Fails if any of them is an error, with `names` as the images in the message.
+/// Prints the findings. Fails if any of them is an error. `names` lists the images to mention in the error message.
 pub(crate) fn print_and_check<'a>(
     names: &str,
     findings: impl Iterator<Item = &'a Finding>,

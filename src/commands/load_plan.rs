@@ -20,7 +20,7 @@ pub(crate) fn load_plan(args: &SettingsArgs, request: PlanRequest) -> Result<Pla
     let workspace = plan::select_packages(workspace, &selection.packages, &sources)?;
     let source_date_epoch = source_date_epoch()?;
     let cache_dir = environment::cache_dir().unwrap_or_else(|| workspace.target_dir.join("cargo-multiarch"));
-    // Files that this run writes must not make the work tree dirty.
+    // Files written by this run must not count as uncommitted changes.
     let outputs = request.outputs.iter().map(Output::path);
     let written = request.artifacts.iter().chain(&request.written_files).map(Utf8PathBuf::as_path).chain(outputs);
     let ignored: Vec<Utf8PathBuf> =
@@ -48,8 +48,8 @@ fn source_date_epoch() -> Result<Option<u64>, Failure> {
     })
 }
 
-/// Locks the workspace's work directory, so that concurrent runs do not write the same files. Waits for other runs to
-/// finish.
+/// Locks the workspace's work directory to prevent concurrent runs from writing to the same files. Waits for other runs
+/// to finish.
 pub(crate) fn lock_workspace(paths: &Paths, ui: &Ui) -> Result<std::fs::File> {
     let dir = paths.work_dir();
     fs_err::create_dir_all(&dir)?;

@@ -39,7 +39,7 @@ fn page_name(command: &Command) -> &str {
 
 fn page(command: &Command, program: &Command) -> Result<String> {
     let command_without_examples = command.clone().after_help(None::<&str>).after_long_help(None::<&str>);
-    // roff needs a date to lay out the title line. Use the version, so that the pages are reproducible.
+    // roff needs a date to lay out the title line. Use the version instead, so that the pages are reproducible.
     let man = Man::new(command_without_examples)
         .title(page_name(command).to_uppercase())
         .date(env!("CARGO_PKG_VERSION"))
@@ -71,7 +71,7 @@ fn examples(page: &mut Roff, command: &Command) {
     }
 }
 
-/// Adds references to the other pages, and to the manual pages of cargo and docker-buildx.
+/// Adds references to the other manual pages of this program, to cargo(1) and, where relevant, to docker-buildx(1).
 fn see_also(page: &mut Roff, command: &Command, program: &Command) {
     let this_page = page_name(command);
     let pages = std::iter::once(program).chain(program.get_subcommands()).map(page_name);

@@ -1,4 +1,4 @@
-//! The subcommands, one module each. They combine the stages that the rest of the crate implements.
+//! The subcommands, one module each. They tie together the stages implemented in the rest of the crate.
 
 pub(crate) mod build;
 pub(crate) mod build_images;

@@ -22,7 +22,7 @@ pub(crate) fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     let plan = load_plan(&args.settings, request)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     if let Some(service) = args.matrix {
-        // The platforms are compiled on other machines, so this machine's toolchain is not checked.
+        // The jobs run on other machines, so there is no need to check this machine's toolchain.
         return Ok(ui.data(&serde_json::to_string(&service.matrix(&plan.images)?)?)?);
     }
     let SelectedEngine { dockerfiles, selection } = select_engine(&plan, ui)?;

@@ -1,4 +1,4 @@
-//! Prepares a run, and reports every error that can be detected before the compiler starts.
+//! Prepares a run, so that as many errors as possible are reported before the compiler starts.
 
 use anyhow::Result;
 
@@ -20,18 +20,17 @@ use crate::registry::Registry;
 use crate::timings::Phase;
 use crate::ui::Ui;
 
-/// The results of the checks that run before the first request to a registry.
+/// The results of the checks that run before the first registry request.
 pub(crate) struct LocalChecks {
     engine: Engine,
-    /// In the order of the images, rendered without the digests of their base images.
+    /// The images' Dockerfiles, in plan order, rendered without base image digests.
     dockerfiles: Vec<Dockerfile>,
     loader: Option<ImageLoader>,
     source: ArtifactSource,
 }
 
 impl LocalChecks {
-    /// Checks the workspace's files, the templates, the engine and the linkers. Creates a builder if the engine needs
-    /// one.
+    /// Checks the files to copy, the templates, the engine and the linkers. Creates a builder if the engine needs one.
     pub(crate) fn run(plan: &Plan, ui: &Ui) -> Result<LocalChecks> {
         let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
             let SelectedEngine { dockerfiles, selection } = select_engine(plan, ui)?;
@@ -47,19 +46,19 @@ impl LocalChecks {
     }
 }
 
-/// Returns the builds of a plan and the options to compile them with.
+/// Returns a request to compile all builds of a plan.
 pub(crate) fn compile_request(plan: &Plan) -> CompileRequest {
     CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() }
 }
 
-/// The selected engine and the Dockerfiles to build with it.
+/// The selected engine and the Dockerfiles that it will build.
 pub(crate) struct SelectedEngine {
-    /// In the order of the images, rendered without the digests of their base images.
+    /// The images' Dockerfiles, in plan order, rendered without base image digests.
     pub dockerfiles: Vec<Dockerfile>,
     pub selection: EngineSelection,
 }
 
-/// Renders the Dockerfiles, without the digests of their base images, and selects an engine that can build them.
+/// Renders the Dockerfiles without base image digests, and selects an engine that can build them.
 pub(crate) fn select_engine(plan: &Plan, ui: &Ui) -> Result<SelectedEngine> {
     build_context::check_files(&plan.images, &plan.paths)?;
     export::check(&plan.outputs)?;
@@ -71,7 +70,7 @@ pub(crate) fn select_engine(plan: &Plan, ui: &Ui) -> Result<SelectedEngine> {
     Ok(SelectedEngine { dockerfiles, selection })
 }
 
-/// Describes what an engine has to build for a plan.
+/// Creates a request to select an engine for a plan.
 pub(crate) fn engine_request<'a>(plan: &'a Plan, dockerfiles: &'a [Dockerfile]) -> EngineRequest<'a> {
     EngineRequest {
         options: &plan.engine,
@@ -82,7 +81,7 @@ pub(crate) fn engine_request<'a>(plan: &'a Plan, dockerfiles: &'a [Dockerfile]) 
     }
 }
 
-/// Fails if a Dockerfile has RUN instructions for a platform whose programs the builder cannot run.
+/// Fails if a Dockerfile has RUN instructions for a platform that the builder can neither run natively nor emulate.
 pub(crate) fn check_emulation(
     images: &[Image],
     dockerfiles: &[Dockerfile],
@@ -96,24 +95,24 @@ pub(crate) fn check_emulation(
 
 /// The inputs for compiling and building the images.
 pub(crate) struct Prepared {
-    /// The images of the plan, with labels and annotations for the names and digests of their base images.
+    /// The images of the plan, with labels and annotations that record the names and digests of their base images.
     pub images: Vec<Image>,
     pub bases: PinnedBases,
     pub engine: PreparedEngine,
     pub source: ArtifactSource,
     pub loader: Option<ImageLoader>,
-    /// In the order of the images.
+    /// The images' staged build contexts, in plan order.
     pub staged: Vec<StagedContext>,
 }
 
-/// The selected engine, with the buildx builder or the pulled base images.
+/// The selected engine and its inputs: a buildx builder, or the base images pulled for the embedded engine.
 pub(crate) enum PreparedEngine {
     Buildx(Builder),
     Embedded(PulledBases),
 }
 
-/// Pins the base images to digests, renders the Dockerfiles again with these digests, installs missing parts of the
-/// toolchain, and writes the build contexts.
+/// Pins the base images to digests, renders the Dockerfiles again with these digests, installs missing toolchain
+/// components, and writes the build contexts.
 pub(crate) fn prepare(plan: &Plan, preflight: LocalChecks, registry: &Registry, ui: &Ui) -> Result<Prepared> {
     let LocalChecks { engine, dockerfiles, loader, source } = preflight;
     let bases = bases::pin(&plan.images, registry, ui)?;
@@ -137,8 +136,8 @@ pub(crate) fn prepare(plan: &Plan, preflight: LocalChecks, registry: &Registry, 
     Ok(Prepared { images, bases: bases.pinned, engine, source, loader, staged })
 }
 
-/// Renders the Dockerfiles of images with pinned base images again, because templates can use the digest. The first
-/// rendering only checked the templates, before any request to a registry.
+/// Renders the Dockerfiles of images with pinned bases again, because templates can use the digests. The first
+/// rendering only served to check the templates before any registry request.
 fn render_pinned(
     images: &[Image],
     dockerfiles: Vec<Dockerfile>,

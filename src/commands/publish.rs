@@ -1,4 +1,4 @@
-//! `cargo multiarch publish`: compiles, builds, verifies and pushes all images, then moves their tags.
+//! `cargo multiarch publish`: compiles the binaries, builds, verifies and pushes the images, and then moves their tags.
 
 use std::sync::mpsc;
 
@@ -74,7 +74,7 @@ fn push(plan: &Plan, ui: &Ui) -> Result<Report> {
     Ok(output.report(plan, &prepared, moved, false))
 }
 
-/// Pushes the manifests of an image by digest, and verifies that the registries serve them. Does not move tags.
+/// Pushes an image's manifests by digest, and verifies that the registries serve them. Does not move any tags.
 fn push_manifests(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<()> {
     for repository in &image.repositories {
         ui.timed(Phase::Publish, format_args!("manifests of {repository}"), || {
@@ -87,7 +87,7 @@ fn push_manifests(image: &Image, built: &BuiltImage, registry: &Registry, ui: &U
     Ok(())
 }
 
-/// Moves the tags of an image, and warns about platforms that a tag no longer includes.
+/// Moves an image's tags, and warns about platforms that a tag will no longer include.
 fn move_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<Vec<TagOutcome>> {
     let index = &built.verified.digests.index;
     let mut moved = Vec::new();
@@ -107,7 +107,7 @@ fn move_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) ->
     Ok(moved)
 }
 
-/// Checks that every tag of an image points to the index that was pushed.
+/// Checks that each of an image's tags points to the index that was pushed.
 fn check_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<()> {
     for repository in &image.repositories {
         let _reading = ui.timings().span(Phase::Publish, format_args!("read back tags of {repository}"));

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::ui::Ui;
 
-/// The schema, generated from the types in `config`. A test checks that it is up to date.
+/// The JSON Schema generated from the types in `config`. A test checks that the file is up to date.
 const SCHEMA: &str = include_str!("../../docs/config.schema.json");
 
 /// Runs `cargo multiarch schema`.

@@ -12,7 +12,7 @@ use crate::report::timings_page::{self, PageHeader};
 use crate::report::{Report, shorten_digest};
 use crate::ui::Ui;
 
-/// The timing report of a run that is about to start.
+/// The timing report for a run. Created before the run starts, and written when it ends.
 pub(crate) struct TimingsPage {
     path: Utf8PathBuf,
     command: &'static str,
@@ -21,7 +21,7 @@ pub(crate) struct TimingsPage {
 }
 
 impl TimingsPage {
-    /// Checks that the page can be written. Returns `None` unless `--timings` is set.
+    /// Checks in advance that the page can be written. Returns `None` unless `--timings` is set.
     pub(crate) fn prepare(command: &'static str, plan: &Plan, ui: &Ui) -> Result<Option<TimingsPage>> {
         if ui.timings().recorded().is_none() {
             return Ok(None);
@@ -30,7 +30,7 @@ impl TimingsPage {
         fs_err::create_dir_all(&dir)?;
         let path = dir.join("timings.html");
         fs::check_output_file(&path).map_err(|failure| {
-            // Replace the hint to choose another file name, because the user cannot choose this one.
+            // Replace the hint, which suggests another file name: users cannot choose the name of this file.
             Failure::new(Class::Config, failure.to_string())
                 .hint("use another target directory (`CARGO_TARGET_DIR=/some/dir`), or omit `--timings`")
         })?;
@@ -54,7 +54,7 @@ impl TimingsPage {
     }
 }
 
-/// Returns the commit, the platforms, and the version of this program.
+/// Returns the facts for the page header: the commit, the platforms, and the version of this program.
 fn facts(plan: &Plan) -> Vec<String> {
     let platforms: IndexSet<&str> = plan.platforms().map(|platform| platform.platform.name()).collect();
     let commit = plan.commit.as_ref().map(|commit| {

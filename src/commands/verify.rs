@@ -27,7 +27,7 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     }
     environment::check_unknown_variables()?;
     let registry = Registry::new(&args.insecure_registries, &CancelToken::default(), ui.bars())?;
-    // Without a cache directory for this user, use a temporary one: others could write to a shared directory.
+    // Without a per-user cache directory, use a temporary one: other users could write to a shared directory.
     let user_cache = environment::cache_dir();
     let temporary = user_cache.is_none().then(tempfile::tempdir).transpose()?;
     let temporary = temporary.as_ref().and_then(|dir| Utf8Path::from_path(dir.path()));
@@ -46,7 +46,7 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         match verify::inspect_location(location, &options, &registry, &cache) {
             Ok(found) => images.extend(found),
             Err(error) if error::failure_class(&error) == Class::Interrupted => return Err(error),
-            // Report this error after the other images have been verified.
+            // Report this error only after the other images have been verified.
             Err(error) => {
                 failed.push(FailedVerification { reference: location.to_string(), error: message_with_causes(&error) });
                 failures.push(error);
@@ -82,5 +82,5 @@ fn reject_local_path(location: &ImageLocation) -> Result<(), Failure> {
     let commands = transports.iter().map(|transport| format!("`cargo multiarch verify {transport}:{text}`"));
     let commands = commands.collect::<Vec<_>>().join(" or ");
     Err(Failure::new(Class::Config, format!("'{text}' is a local path, not an image reference"))
-        .hint(format!("specify its format: {commands}")))
+        .hint(format!("specify the format: {commands}")))
 }

@@ -1,4 +1,5 @@
-//! Runs zig as a C compiler, linker or archiver. The wrapper scripts of cargo-zigbuild call this program to do so.
+//! Runs zig as a C compiler, linker or archiver. The wrapper scripts that cargo-zigbuild creates call back into this
+//! program.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -21,7 +22,7 @@ pub(crate) fn run(tool: &Zig) -> ExitCode {
 }
 
 /// Returns the zig tool that a command line requests: `… zig cc -- ARGS`, or `ar`, `lib` or `dlltool` if the program
-/// was called by that name.
+/// was invoked under that name.
 pub(crate) fn tool(args: &[OsString]) -> Option<Zig> {
     #[derive(Parser)]
     struct Tool {

@@ -1,4 +1,4 @@
-//! Defines compiled binaries, and checks that they run on the platforms they were compiled for.
+//! Defines compiled binaries, and checks that they match the platforms they were compiled for.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::oci::digest::{StreamHash, hash_reader};
 use crate::plan::{Binary, BuildSettings};
 use crate::platform::Platform;
 
-/// All requested binaries, by the settings that they were built with.
+/// All requested binaries, keyed by build settings and binary.
 pub(crate) type Artifacts = BTreeMap<(BuildSettings, Binary), Artifact>;
 
-/// A binary that cargo has just linked, or that comes from a bundle.
+/// A binary that was just linked by cargo or read from a bundle.
 #[derive(Debug, Clone)]
 pub(crate) struct CompiledBinary {
     pub build: BuildSettings,
@@ -24,7 +24,7 @@ pub(crate) struct CompiledBinary {
     pub artifact: Artifact,
 }
 
-/// A compiled binary in the work directory, where later cargo runs do not overwrite it.
+/// A compiled binary, copied to the work directory so that later cargo runs do not overwrite it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Artifact {
@@ -52,7 +52,7 @@ impl Artifact {
         Ok(Artifact { path: path.to_owned(), size, sha256, elf })
     }
 
-    /// Copies a binary into `dir`, makes it executable, and reads it.
+    /// Copies a binary into `dir`, makes the copy executable, and reads and hashes it.
     pub(crate) fn copy(from: &Utf8Path, dir: &Utf8Path, binary: &Binary) -> Result<Artifact> {
         fs_err::create_dir_all(dir)?;
         let path = dir.join(&binary.name);
@@ -64,8 +64,9 @@ impl Artifact {
         Artifact::read(&path)
     }
 
-    /// Checks that a binary does not require a newer glibc than `floor`. The linker targets that version, but the
-    /// linked objects may have been compiled for a newer one. `platforms` names the binary's platforms.
+    /// Checks that a binary does not require a glibc newer than `floor`. The linker targets that version, but the
+    /// linked objects may have been compiled against a newer one. `platforms` is the display name of the binary's
+    /// platforms.
     pub(crate) fn check_floor(&self, name: &str, platforms: &str, floor: Option<&str>) -> Result<(), Failure> {
         match (self.elf.needed_glibc(), floor) {
             (Some(required), Some(floor)) if parse_version(&required) > parse_version(floor) => {
@@ -73,14 +74,14 @@ impl Artifact {
                     format!("'{name}' for {platforms} requires GLIBC_{required}, but glibc = \"{floor}\" is set");
                 Err(Failure::new(Class::Verify, message)
                     .hint(format!("find out what requires it: `objdump -T {} | grep GLIBC_{required}`", self.path))
-                    .hint(format!("compile that code for glibc {floor}, or set glibc = \"{required}\"")))
+                    .hint(format!("compile that code against glibc {floor} or older, or set glibc = \"{required}\"")))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Checks that a binary is an executable for a platform.
+/// Checks that a binary is an executable for the given platform.
 pub(crate) fn check_platform(elf: &Elf, platform: Platform, name: &str) -> Result<(), Failure> {
     let wrong = |problem: String| {
         Err(Failure::new(Class::Verify, format!("'{name}' for {platform} {problem}"))
@@ -96,7 +97,7 @@ pub(crate) fn check_platform(elf: &Elf, platform: Platform, name: &str) -> Resul
     }
     match (expected.float_abi, found.float_abi) {
         (Some(expected), Some(found)) if expected != found => {
-            wrong(format!("uses the {found} float ABI, expected {expected}"))
+            wrong(format!("uses the {found}-float ABI, expected {expected}-float"))
         }
         _ => Ok(()),
     }
@@ -181,7 +182,7 @@ mod tests {
             (
                 facts(40, 32, false, Some(FloatAbi::Soft)),
                 "linux/arm/v7",
-                "'app' for linux/arm/v7 uses the soft float ABI, expected hard",
+                "'app' for linux/arm/v7 uses the soft-float ABI, expected hard-float",
             ),
             (
                 Elf { executable: false, ..facts(183, 64, false, None) },

@@ -1,4 +1,4 @@
-//! Provides a run's binaries, either by running cargo or from bundles that were compiled earlier.
+//! Provides a run's binaries, either by running cargo or from previously compiled bundles.
 
 use std::sync::mpsc;
 
@@ -30,7 +30,7 @@ impl ArtifactSource {
             return Ok(ArtifactSource::Cargo(Box::new(Toolchain::find(request)?)));
         }
         if commit.is_none_or(Commit::is_dirty) {
-            ui.note("cannot verify that the bundles were built from these sources: not all files are committed");
+            ui.note("cannot verify that the bundles were built from these sources: some files are not committed");
         }
         Ok(ArtifactSource::Bundles(Bundles::open(bundle_dirs, &request, commit)?))
     }
@@ -43,7 +43,7 @@ impl ArtifactSource {
         }
     }
 
-    /// Returns all binaries, and sends each one to `finished` as soon as it is available.
+    /// Returns all binaries, sending each one to `finished` as soon as it is available.
     pub(crate) fn binaries(
         &self,
         finished: &mpsc::Sender<CompiledBinary>,
@@ -57,7 +57,7 @@ impl ArtifactSource {
                 ui.status("Using", format!("binaries from {}", dirs.join(", ")));
                 for ((build, binary), artifact) in &bundles.artifacts {
                     let (build, binary, artifact) = (build.clone(), binary.clone(), artifact.clone());
-                    // A closed channel means that the receiving stage has failed and reports its own error.
+                    // A closed channel means that the receiving stage has failed and will report its own error.
                     let _ = finished.send(CompiledBinary { build, binary, artifact });
                 }
                 Ok(bundles.artifacts.clone())
@@ -80,7 +80,7 @@ impl ArtifactSource {
         }
     }
 
-    /// Returns the name of a build's linker for display.
+    /// Returns the display name of a build's linker.
     pub(crate) fn linker_name(&self, settings: &BuildSettings) -> String {
         match self {
             ArtifactSource::Cargo(toolchain) => toolchain.linker_name(settings),

@@ -1,10 +1,10 @@
-//! Decides whether cargo runs through cargo-auditable, which embeds the list of dependencies in binaries.
+//! Decides whether to run cargo through cargo-auditable, which embeds a list of dependencies in binaries.
 
 use super::facts::{RustToolchain, UserEnv};
 use crate::config::choices::Auditable;
 use crate::error::{Class, Failure};
 
-/// The decision whether to use cargo-auditable, with a note for the user.
+/// Whether to use cargo-auditable, with an optional note for the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AuditableDecision {
     pub is_used: bool,
@@ -17,9 +17,9 @@ impl AuditableDecision {
     }
 }
 
-/// Decides whether to use cargo-auditable. It sets RUSTC_WORKSPACE_WRAPPER, and would replace the user's value.
-/// RUSTC_WRAPPER, which is used for caches such as sccache, is not affected. cargo-auditable is not available in the
-/// containers of `cross`.
+/// Decides whether to use cargo-auditable, which is not available in `cross` containers. It sets
+/// RUSTC_WORKSPACE_WRAPPER, and would replace a value set by the user. RUSTC_WRAPPER, which is used for caches such as
+/// sccache, is not affected.
 pub(crate) fn decide(
     requested: Auditable,
     rust: &RustToolchain,
@@ -46,8 +46,8 @@ fn decide_if_installed(env: &UserEnv, by_cross: bool) -> AuditableDecision {
         let note = format!("cargo-auditable is not used: it would replace RUSTC_WORKSPACE_WRAPPER={wrapper}");
         return AuditableDecision::new(false, Some(note));
     }
-    let note = "cargo-auditable is installed and adds the dependency list to binaries; machines without it produce \
-                different digests unless you set auditable = true or false";
+    let note = "cargo-auditable is installed and will add a dependency list to binaries; machines without it will \
+                produce different digests unless you set auditable = true or false";
     AuditableDecision::new(true, Some(note.to_owned()))
 }
 
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decides_by_setting_installation_and_wrapper() {
+    fn decision_depends_on_setting_installation_and_wrapper() {
         use Auditable::{Always, Auto, Never};
         for (requested, installed, wrapper, expected, part) in [
             (Auto, false, None, Some(false), ""),

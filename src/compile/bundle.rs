@@ -1,4 +1,4 @@
-//! Writes and reads bundles: directories with compiled binaries and a manifest, which can be published from another
+//! Writes and reads bundles: directories of compiled binaries with a manifest, which can be published from another
 //! machine.
 
 use std::collections::BTreeMap;
@@ -18,16 +18,16 @@ use crate::oci::digest::{hash_reader, hex};
 use crate::plan::{Binary, Build, BuildSettings, Commit};
 use crate::platform::Platform;
 
-/// The file name of the manifest in the bundle's directory.
+/// The manifest's file name in a bundle directory.
 pub(crate) const MANIFEST: &str = "multiarch-bundle.json";
-/// The version of the manifest format. It is incremented if a field is removed or changes its meaning, but not if a
+/// The version of the manifest format. It is incremented when a field is removed or its meaning changes, but not when a
 /// field is added.
 const VERSION: u32 = 1;
 
-/// The contents of a bundle's `.gitignore`, which keeps the bundle from making the work tree dirty.
+/// The contents of a bundle's `.gitignore`, which keeps git from reporting the bundle as untracked.
 const IGNORE: &str = "# made by cargo multiarch compile\n*\n";
 
-/// The contents of a bundle, and the sources that it was compiled from.
+/// A bundle's manifest, which lists its contents and the sources it was compiled from.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BundleManifest {
     pub version: u32,
@@ -35,9 +35,9 @@ pub(crate) struct BundleManifest {
     pub rust_version: String,
     /// Whether the binaries were compiled with cargo-auditable.
     pub auditable: bool,
-    /// The commit, in the same form as in image labels. `None` outside of a git repository.
+    /// The commit, in the same format as in image labels, or `None` outside a git repository.
     pub revision: Option<String>,
-    /// The SHA-256 digest of Cargo.lock. `None` if the file does not exist.
+    /// The SHA-256 digest of Cargo.lock, or `None` if the file does not exist.
     pub cargo_lock: Option<String>,
     pub builds: Vec<BundledBuild>,
 }
@@ -49,7 +49,7 @@ pub(crate) struct BundledBuild {
     pub platforms: Vec<Platform>,
     pub triple: String,
     pub linker: String,
-    /// The build settings, which must equal those of the plan that uses the bundle.
+    /// The build settings, which must equal those of a build in the plan that uses the bundle.
     pub settings: serde_json::Value,
     pub binaries: Vec<BundledBinary>,
 }
@@ -59,21 +59,23 @@ pub(crate) struct BundledBuild {
 pub(crate) struct BundledBinary {
     pub name: String,
     pub package: String,
-    /// Path relative to the bundle's directory.
+    /// Path relative to the bundle directory.
     pub file: Utf8PathBuf,
     /// Size in bytes.
     pub size: u64,
     /// Hexadecimal SHA-256 digest.
     pub sha256: String,
-    /// The runtime requirements, for users and other tools. `publish` determines them from the binary instead.
+    /// The binary's runtime requirements, for users and other tools. `publish` ignores them and inspects the binary
+    /// itself.
     #[serde(flatten, skip_deserializing)]
     pub runtime_requirements: Option<RuntimeRequirements>,
 }
 
-/// Fails if the output directory contains anything other than an earlier bundle. This is checked before compiling.
+/// Fails if the output directory is not writable, or if it contains anything other than an earlier bundle. Called
+/// before compiling.
 pub(crate) fn check_output_dir(dir: &Utf8Path) -> Result<(), Failure> {
     let is_bundle = dir.join(MANIFEST).is_file();
-    // An interrupted run leaves a directory with this `.gitignore`, but without a manifest.
+    // An interrupted run leaves behind a directory with this `.gitignore`, but without a manifest.
     let is_incomplete = || fs_err::read_to_string(dir.join(".gitignore")).is_ok_and(|text| text == IGNORE);
     let earlier = Replaceable { name: "an earlier bundle", is_present: is_bundle || is_incomplete() };
     fs::check_output_dir(&format!("--out {dir}"), dir, &earlier, "specify a directory: `--out dist`")?;
@@ -88,7 +90,7 @@ pub(crate) fn check_output_dir(dir: &Utf8Path) -> Result<(), Failure> {
     })
 }
 
-/// Writes the compiled binaries to a directory and replaces an earlier bundle. Returns the paths of the binaries.
+/// Writes the compiled binaries to a directory, replacing any earlier bundle. Returns the paths of the binaries.
 pub(crate) fn write(
     dir: &Utf8Path,
     toolchain: &Toolchain,
@@ -114,7 +116,7 @@ pub(crate) fn write(
         cargo_lock: hash_cargo_lock(&toolchain.request)?,
         builds,
     };
-    // Write the manifest last, so that an interrupted run does not leave a seemingly complete bundle.
+    // Write the manifest last, so that an interrupted run does not leave behind a bundle that looks complete.
     fs::write_atomically(&dir.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)?;
     Ok(files)
 }
@@ -135,7 +137,7 @@ fn remove_binaries(dir: &Utf8Path) -> Result<()> {
 /// Copies the binaries of one build into a bundle.
 fn write_build(dir: &Utf8Path, build: &Build, toolchain: &Toolchain, artifacts: &Artifacts) -> Result<BundledBuild> {
     let settings = describe(&build.settings)?;
-    // A triple can be compiled with several different settings.
+    // Include a digest of the settings in the name, because one triple can be compiled with different settings.
     let digest = hex(&Sha256::digest(settings.to_string()));
     let build_dir = Utf8PathBuf::from(format!("{}-{}", build.settings.triple, &digest[..8]));
     let mut binaries = Vec::new();
@@ -162,8 +164,8 @@ fn write_build(dir: &Utf8Path, build: &Build, toolchain: &Toolchain, artifacts: 
     })
 }
 
-/// Returns the settings as they are stored in bundles and compared. Values of environment variables are replaced by
-/// their digests, because they may be secrets.
+/// Returns the settings in the form that bundles store and compare. The values of environment variables are replaced
+/// with their digests, because they may be secret.
 fn describe(settings: &BuildSettings) -> Result<serde_json::Value> {
     let mut described = serde_json::to_value(settings)?;
     let digests = settings.env.iter().map(|(name, value)| (name.clone(), hex(&Sha256::digest(value)).into()));
@@ -171,7 +173,7 @@ fn describe(settings: &BuildSettings) -> Result<serde_json::Value> {
     Ok(described)
 }
 
-/// Returns the SHA-256 digest of Cargo.lock. `None` if the file does not exist.
+/// Returns the SHA-256 digest of Cargo.lock, or `None` if the file does not exist.
 fn hash_cargo_lock(request: &CompileRequest) -> Result<Option<String>> {
     let path = request.paths.root.join("Cargo.lock");
     if !path.is_file() {
@@ -180,19 +182,19 @@ fn hash_cargo_lock(request: &CompileRequest) -> Result<Option<String>> {
     Ok(Some(hash_reader(fs_err::File::open(path)?)?.sha256))
 }
 
-/// The requested binaries, read from bundles with the same commit, lock file and settings as the current plan.
+/// The requested binaries, read from bundles whose commit, lock file and settings match the current plan.
 #[derive(Debug)]
 pub(crate) struct Bundles {
     pub rust_version: String,
     pub auditable: bool,
-    /// The linker of each build.
+    /// The display name of each build's linker.
     pub linkers: BTreeMap<BuildSettings, String>,
     pub artifacts: Artifacts,
     /// The directories that the user specified.
     pub dirs: Vec<Utf8PathBuf>,
 }
 
-/// A bundle whose manifest has been read.
+/// A bundle directory and its parsed manifest.
 struct Bundle {
     dir: Utf8PathBuf,
     manifest: BundleManifest,
@@ -204,11 +206,11 @@ struct SelectedBinary {
     bundled: BundledBinary,
 }
 
-/// The selected binaries by build settings and name.
+/// The selected binaries, keyed by build settings and binary.
 type SelectedBinaries = BTreeMap<(BuildSettings, Binary), SelectedBinary>;
 
 impl Bundles {
-    /// Reads the bundles in the given directories or their immediate subdirectories, and copies the binaries to the
+    /// Reads the bundles in the given directories or their immediate subdirectories, and copies their binaries to the
     /// work directory. Fails unless the bundles contain exactly the requested binaries.
     pub(crate) fn open(dirs: &[Utf8PathBuf], request: &CompileRequest, commit: Option<&Commit>) -> Result<Bundles> {
         let mut bundles = Vec::new();
@@ -236,7 +238,7 @@ impl Bundles {
         for bundle in bundles {
             check_rust_version(&bundle, &rust_version)?;
             for bundled in bundle.manifest.builds {
-                // `select` reports builds whose settings do not match the plan.
+                // Builds whose settings do not match the plan are reported by `select`.
                 let build = descriptions.iter().position(|description| *description == bundled.settings);
                 let build = build.and_then(|index| request.builds.get(index));
                 if let Some(build) = build.filter(|_| !bundled.binaries.is_empty()) {
@@ -251,7 +253,7 @@ impl Bundles {
     }
 }
 
-/// Copies the selected binaries from their bundles. Fails if a file does not match its digest in the manifest.
+/// Copies the selected binaries to the work directory. Fails if a file does not match its digest in the manifest.
 fn copy(selected: &SelectedBinaries, request: &CompileRequest) -> Result<Artifacts> {
     let mut artifacts = Artifacts::new();
     let dir = request.paths.work_dir().join("+artifacts/bundles");
@@ -259,7 +261,7 @@ fn copy(selected: &SelectedBinaries, request: &CompileRequest) -> Result<Artifac
         let from = bundle_dir.join(&bundled.file);
         let changed = || {
             Failure::new(Class::Verify, format!("{from} is missing or differs from the compiled binary"))
-                .hint(format!("compile or transfer the bundle again: its sha256 must be {}", bundled.sha256))
+                .hint(format!("compile or transfer the bundle again: the file's sha256 must be {}", bundled.sha256))
         };
         let hash = fs_err::File::open(&from).and_then(hash_reader).map_err(|_| changed())?;
         if hash.sha256 != bundled.sha256 {
@@ -274,7 +276,7 @@ fn copy(selected: &SelectedBinaries, request: &CompileRequest) -> Result<Artifac
     Ok(artifacts)
 }
 
-/// Returns `dir` if it is a bundle, or else all bundles directly in `dir`, sorted by path.
+/// Returns `dir` itself if it is a bundle, or otherwise its immediate subdirectories that are bundles, sorted by path.
 fn bundle_dirs(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     let is_bundle = |dir: &Utf8Path| dir.join(MANIFEST).is_file();
     if is_bundle(dir) {
@@ -290,7 +292,7 @@ fn read(dir: &Utf8Path) -> Result<BundleManifest> {
     let path = dir.join(MANIFEST);
     let unreadable = |reason: String| {
         Failure::new(Class::Config, format!("cannot read {path}: {reason}"))
-            .hint("compile the bundle again with this version: `cargo multiarch compile --out DIR`")
+            .hint("compile the bundle again with this version of cargo-multiarch: `cargo multiarch compile --out DIR`")
     };
     let text = fs_err::read(&path).with_context(|| format!("bundle {dir}"))?;
     let json: serde_json::Value = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
@@ -299,15 +301,15 @@ fn read(dir: &Utf8Path) -> Result<BundleManifest> {
     }
     let manifest: BundleManifest = serde_json::from_value(json).map_err(|error| unreadable(error.to_string()))?;
     let mut files = manifest.builds.iter().flat_map(|build| &build.binaries).map(|entry| &entry.file);
-    // The files that a manifest names are copied, and deleted when the bundle is replaced.
+    // Reject paths outside the bundle, because listed files are copied, and deleted when the bundle is replaced.
     let inside = |file: &Utf8PathBuf| file.components().all(|part| matches!(part, Utf8Component::Normal(_)));
     if let Some(file) = files.find(|file| !inside(file)) {
-        return Err(unreadable(format!("'{file}' is outside the bundle's directory")).into());
+        return Err(unreadable(format!("'{file}' is outside the bundle directory")).into());
     }
     Ok(manifest)
 }
 
-/// Fails if a bundle was compiled from a different commit or Cargo.lock.
+/// Fails if a bundle was compiled from a commit or Cargo.lock other than the current one.
 fn check_origin(bundle: &Bundle, revision: Option<&str>, cargo_lock: Option<&str>) -> Result<(), Failure> {
     let Bundle { dir, manifest } = bundle;
     let differs = |subject: &str, found: &str, expected: &str| {
@@ -319,7 +321,7 @@ fn check_origin(bundle: &Bundle, revision: Option<&str>, cargo_lock: Option<&str
     if manifest.revision.as_deref() != revision {
         let name = |revision: Option<&str>| revision.unwrap_or("no commit").to_owned();
         return Err(differs("commit", &name(manifest.revision.as_deref()), &name(revision))
-            .hint("check out that commit, or compile the bundle again"));
+            .hint("check out the bundle's commit, or compile the bundle again"));
     }
     if manifest.cargo_lock.as_deref() != cargo_lock {
         let short = |digest: Option<&str>| digest.map_or("none", |digest| &digest[..digest.len().min(12)]).to_owned();
@@ -329,8 +331,8 @@ fn check_origin(bundle: &Bundle, revision: Option<&str>, cargo_lock: Option<&str
     Ok(())
 }
 
-/// Reports whether the bundles were compiled with cargo-auditable. Fails if they differ, or do not match the requested
-/// setting.
+/// Returns whether the bundles were compiled with cargo-auditable. Fails if only some of them were, or if they do not
+/// match the requested setting.
 fn check_auditable(bundles: &[Bundle], requested: Auditable) -> Result<bool, Failure> {
     let any = bundles.iter().any(|bundle| bundle.manifest.auditable);
     let fits = |bundle: &Bundle| match requested {
@@ -343,25 +345,28 @@ fn check_auditable(bundles: &[Bundle], requested: Auditable) -> Result<bool, Fai
         Some(Bundle { dir, manifest }) => {
             let used = if manifest.auditable { "with" } else { "without" };
             let message = format!(
-                "bundle {dir} was compiled {used} cargo-auditable, unlike the other bundles or the configuration"
+                "bundle {dir} was compiled {used} cargo-auditable, which does not match the other bundles or the \
+                 configuration"
             );
             Err(Failure::new(Class::Config, message).hint("set auditable = true or false for all bundles"))
         }
     }
 }
 
-/// Fails if a bundle was compiled with a different version of rustc than the first one.
+/// Fails if a bundle was compiled with a different version of rustc than the first bundle.
 fn check_rust_version(Bundle { dir, manifest }: &Bundle, first: &str) -> Result<(), Failure> {
     if manifest.rust_version == first {
         return Ok(());
     }
-    let message =
-        format!("bundle {dir} was compiled with rustc {}, but other bundles with {first}", manifest.rust_version);
+    let message = format!(
+        "bundle {dir} was compiled with rustc {}, but other bundles were compiled with {first}",
+        manifest.rust_version
+    );
     Err(Failure::new(Class::Config, message)
         .hint("use the same toolchain for all bundles: pin it in rust-toolchain.toml"))
 }
 
-/// Adds the binaries of a bundled build to `selected`. `build` is the requested build with the same settings.
+/// Adds the binaries of a bundled build to `selected`. `build` is the requested build with the same settings, if any.
 fn select(
     selected: &mut SelectedBinaries,
     bundle_dir: &Utf8Path,
@@ -385,7 +390,7 @@ fn select(
     Ok(())
 }
 
-/// Fails if no bundle contains a requested binary.
+/// Fails if a requested binary is missing from all bundles.
 fn check_complete(selected: &SelectedBinaries, builds: &[Build]) -> Result<(), Failure> {
     let mut missing = Vec::new();
     for build in builds {

@@ -1,5 +1,5 @@
 //! Chooses the environment variables for compiling a target's C code: compilers, the CMake toolchain file, bindgen
-//! arguments, compiler flags, and jemalloc's page size. `c_env_files` runs the compilers and writes the files.
+//! arguments, compiler flags, and jemalloc's page size. Running compilers and writing files is left to `c_env_files`.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::plan::BuildSettings;
 use crate::platform::Platform;
 use crate::process::quote;
 
-/// The commands that the zig wrapper scripts run, by variable.
+/// The variables for zig, each with the command that its wrapper script runs. For display only.
 const ZIG: [(&str, &str); 5] =
     [("CC", "zig cc"), ("CXX", "zig c++"), ("AR", "zig ar"), ("RANLIB", "zig ranlib"), ("CMAKE_TOOLCHAIN_FILE", "…")];
 
-/// Values of [`super::c_variable_names::C_VARIABLES`] for one build.
+/// The values of [`super::c_variable_names::C_VARIABLES`] for one build.
 pub(crate) type CVariables = BTreeMap<&'static str, String>;
 
-/// The variables of each build. Keyed by build because a triple can be compiled for several CPU levels.
+/// The variables of each build, keyed by settings, because one triple can be compiled for several CPU levels.
 pub(crate) type CEnv = BTreeMap<BuildSettings, CVariables>;
 
-/// Returns the variables of all builds for display. zig's wrapper scripts appear as the commands that they run, and
-/// values that depend on a compiler's output appear as `…`.
+/// Returns the variables of all builds for display. zig's wrapper scripts are shown as the commands that they run, and
+/// values that depend on a compiler's output are shown as `…`.
 pub(crate) fn preview(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &Facts) -> CEnv {
     let mut c_env = CEnv::new();
     for (settings, selection) in linkers {
@@ -38,7 +38,7 @@ pub(crate) fn preview(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts:
     c_env
 }
 
-/// Returns the contents of the toolchain file that describes a target and its compilers to CMake.
+/// Returns the contents of a CMake toolchain file for a target and its compilers.
 pub(crate) fn cmake_toolchain(triple: &str, tools: &CVariables) -> String {
     let processor = match triple.split('-').next().unwrap_or_default() {
         "riscv64gc" => "riscv64",
@@ -54,26 +54,26 @@ pub(crate) fn cmake_toolchain(triple: &str, tools: &CVariables) -> String {
     lines.extend(set);
     // zig's linker cannot write dependency files.
     lines.extend(["C", "CXX"].map(|language| format!("set(CMAKE_{language}_LINKER_DEPFILE_SUPPORTED FALSE)")));
-    // Programs run on this machine, but libraries and headers must come from the target.
+    // Programs must come from this machine, but libraries, headers and packages from the target.
     lines.push("set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)".to_owned());
     let modes = ["LIBRARY", "INCLUDE", "PACKAGE"].map(|kind| format!("set(CMAKE_FIND_ROOT_PATH_MODE_{kind} ONLY)"));
     lines.extend(modes);
     lines.join("\n") + "\n"
 }
 
-/// Returns the arguments with which bindgen finds zig's headers, given the output of `zig cc -E -v` and
+/// Returns the arguments that bindgen needs to find zig's headers, based on the output of `zig cc -E -v` and
 /// `zig c++ -E -v`.
 pub(crate) fn zig_bindgen_args(c: &str, cxx: &str) -> Option<String> {
     let c_paths = search_list(c);
     if c_paths.is_empty() {
         return None;
     }
-    // Keep the host's headers out.
+    // Exclude the host's headers.
     let mut args = vec!["-nostdinc".to_owned()];
     args.extend(definitions(cxx).map(|definition| format!("-D{definition}")));
     let cxx_only = search_list(cxx).into_iter().filter(|path| !c_paths.contains(path));
     args.extend(cxx_only.flat_map(|path| ["-cxx-isystem".to_owned(), path.to_owned()]));
-    // libc++'s headers must come first, but clang searches `-isystem` directories before `-cxx-isystem` ones.
+    // libc++'s headers must come first, but clang would search `-isystem` directories before `-cxx-isystem` ones.
     args.extend(
         c_paths
             .iter()
@@ -82,8 +82,8 @@ pub(crate) fn zig_bindgen_args(c: &str, cxx: &str) -> Option<String> {
     Some(args.iter().map(|arg| quote(arg)).collect::<Vec<_>>().join(" "))
 }
 
-/// Returns the arguments with which bindgen finds a cross gcc's headers, given the output of `gcc -E -v`. gcc's
-/// built-in headers come last, because clang has its own, although some libclang packages do not include them.
+/// Returns the arguments that bindgen needs to find a cross gcc's headers, based on the output of `gcc -E -v`. gcc's
+/// built-in headers come last: they are a fallback for libclang packages that do not include clang's own.
 pub(crate) fn gcc_bindgen_args(printed: &str) -> Option<String> {
     let is_builtin = |path: &str| path.contains("/lib/gcc") && !path.contains("/..");
     let flag = |path: &str| if is_builtin(path) { "-idirafter" } else { "-isystem" };
@@ -91,7 +91,7 @@ pub(crate) fn gcc_bindgen_args(printed: &str) -> Option<String> {
     (!args.is_empty()).then(|| args.join(" "))
 }
 
-/// Extracts the directories in which a compiler searches for headers from its `-v` output.
+/// Extracts a compiler's header search directories from its `-v` output.
 fn search_list(printed: &str) -> Vec<&str> {
     let lines = printed.lines().skip_while(|line| !line.starts_with("#include <...> search starts here")).skip(1);
     lines
@@ -101,15 +101,15 @@ fn search_list(printed: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Extracts the macros that zig defines for its C and C++ libraries from clang's `-v` output.
+/// Extracts the macro definitions for zig's C and C++ libraries from clang's `-v` output.
 fn definitions(printed: &str) -> impl Iterator<Item = &str> {
     let words = printed.lines().find(|line| line.contains("\" -cc1 ")).unwrap_or_default().split(' ');
     let of_libraries = |word: &&str| ["_LIBC", "__GLIBC_", "_LARGEFILE"].iter().any(|start| word.starts_with(start));
     words.clone().zip(words.skip(1)).filter(|(flag, _)| *flag == "-D").map(|(_, value)| value).filter(of_libraries)
 }
 
-/// Returns the variables that point to a cross gcc, or none if the crate `cc` finds that gcc by its name. `cc`
-/// recognizes the names for glibc targets and for some musl targets.
+/// Returns the variables that select a cross gcc. Empty if the `cc` crate finds that gcc on its own, as it does for
+/// glibc targets and some musl targets.
 pub(crate) fn gcc_variables(triple: &str, gcc: &str) -> CVariables {
     let known = ["x86_64", "aarch64", "arm", "armv7", "riscv64gc"];
     let prefix = gcc.strip_suffix("-gcc").filter(|_| triple.contains("-musl"));
@@ -120,7 +120,7 @@ pub(crate) fn gcc_variables(triple: &str, gcc: &str) -> CVariables {
     CVariables::from([("CC", tool("gcc")), ("CXX", tool("g++")), ("AR", tool("ar")), ("RANLIB", tool("ranlib"))])
 }
 
-/// Returns the names and values of a build's variables for C code, except those that the user has set. `values` are the
+/// Returns a build's environment variables for C code, except those that the user has set. `values` contains the
 /// variables for zig or a cross gcc.
 pub(crate) fn variables(build: &BuildFacts<'_>, linker: &Linker, values: Option<&CVariables>) -> Vec<(String, String)> {
     let target = build.triple().replace('-', "_");
@@ -135,17 +135,18 @@ pub(crate) fn variables(build: &BuildFacts<'_>, linker: &Linker, values: Option<
     variables
 }
 
-/// Returns the variables with C and C++ flags for a build: the sysroot's include directories, and the path remappings
-/// that Rust code is compiled with. Empty if the user has set flags, because older versions of `cc` read only one of
-/// the variables.
+/// Returns the variables that set a build's C and C++ flags: the sysroot's include directories, and the same path
+/// remappings as for Rust code. A variable is omitted if the user has set it in any form, because older versions of
+/// `cc` read only one of the forms.
 fn c_flags(build: &BuildFacts<'_>, linker: &Linker) -> Vec<(String, String)> {
     let mut flags = build.sysroot.map(super::facts::Sysroot::c_flags).unwrap_or_default();
-    // Only dependencies compile C code, and the directories in a `cross` container differ from the host's.
+    // Do not remap paths for builds without dependencies, because only dependencies compile C code, or in `cross`
+    // containers, because their directories differ from the host's.
     if *linker != Linker::Cross && build.dependencies.packages > 1 {
         let remaps = build.env.path_remaps.iter();
         flags.extend(remaps.map(|remap| format!("-ffile-prefix-map={}={}", remap.from, remap.to)));
     }
-    // `cc` splits the variable at spaces.
+    // `cc` splits the value at spaces, so drop flags that contain them.
     flags.retain(|flag| !flag.contains(char::is_whitespace));
     if flags.is_empty() {
         return Vec::new();
@@ -160,9 +161,9 @@ const LG_PAGE: &str = "JEMALLOC_SYS_WITH_LG_PAGE";
 /// The base-2 logarithm of the largest page size on arm64 (64 KiB).
 const LG_PAGE_64K: &str = "16";
 
-/// Returns the name of the variable that sets jemalloc's page size, if a build needs it. On arm64, the kernel that runs
-/// the image decides whether pages have 4, 16 or 64 KiB. A cross-compiled jemalloc assumes 4 KiB, and aborts if pages
-/// are larger.
+/// Returns the name of the variable that sets jemalloc's page size, if a build needs it. On arm64, the page size is 4,
+/// 16 or 64 KiB, depending on the kernel that runs the image. A cross-compiled jemalloc assumes 4 KiB, and aborts if
+/// pages are larger.
 pub(crate) fn jemalloc_variable(build: &BuildFacts<'_>) -> Option<String> {
     let jemalloc = build.dependencies.jemalloc.as_ref()?;
     let for_target = format!("{}_{LG_PAGE}", build.triple().replace('-', "_").to_uppercase());
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn jemalloc_gets_the_page_size_on_arm64() {
+    fn sets_jemallocs_page_size_on_arm64() {
         const FOR_ARM64: &str = "AARCH64_UNKNOWN_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE";
         for (triple, jemalloc, set, expected) in [
             (ARM64, Some(true), None, Some(FOR_ARM64)),
@@ -245,7 +246,7 @@ mod tests {
         let set = BuildSettings { env: [(LG_PAGE.to_owned(), "14".to_owned())].into(), ..build(ARM64) };
         let mut facts_with_env = facts(Some(true));
         facts_with_env.dependencies.insert(set.clone(), facts_with_env.dependencies[&build(ARM64)].clone());
-        assert_eq!(jemalloc_variable(&facts_with_env.build(&set)), None, "build-env");
+        assert_eq!(jemalloc_variable(&facts_with_env.build(&set)), None, "set in build-env");
         let all = variables(&facts_with_env.build(&build(ARM64)), &Linker::RustLld, None);
         assert_eq!(all, [(FOR_ARM64.to_owned(), "16".to_owned())]);
         let note = note(&facts(Some(false)).build(&build(ARM64))).unwrap();

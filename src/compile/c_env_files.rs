@@ -16,8 +16,8 @@ use crate::fs;
 use crate::plan::BuildSettings;
 use crate::process::Cmd;
 
-/// Returns the variables of every build that is linked with zig or a cross gcc, and writes the files that the variables
-/// refer to.
+/// Returns the variables for all builds that are linked with zig or a cross gcc, and writes the files that the
+/// variables refer to.
 pub(crate) fn write(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &Facts) -> Result<CEnv> {
     let mut c_env = CEnv::new();
     for (settings, selection) in linkers {
@@ -32,7 +32,8 @@ pub(crate) fn write(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &
     Ok(c_env)
 }
 
-/// Writes cargo-zigbuild's wrapper scripts and a CMake toolchain file for a build, and returns the variables for them.
+/// Writes cargo-zigbuild's wrapper scripts and a CMake toolchain file for a build, and returns the variables that refer
+/// to them.
 fn zig(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<CVariables> {
     let config = cargo_config2::Config::load()?;
     let target = match &build.settings.glibc {
@@ -51,7 +52,7 @@ fn zig(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<CVariables> {
     ]);
     let toolchain_file = wrapper.cc.with_extension("cmake");
     let text = c_env::cmake_toolchain(build.triple(), &variables);
-    // Another run may be reading the file, so replace it atomically, and only if it changes.
+    // Another run may be reading the file, so replace it atomically, and only if its contents change.
     if !fs_err::read_to_string(&toolchain_file).is_ok_and(|existing| existing == text) {
         let path =
             Utf8Path::from_path(&toolchain_file).context("the path of the cache directory is not valid UTF-8")?;
@@ -75,8 +76,8 @@ fn cross_gcc(build: &BuildFacts<'_>, gcc: &str) -> CVariables {
     variables
 }
 
-/// Returns the verbose output of a compiler for an empty file. Empty if the compiler cannot run, because compiling will
-/// report that error.
+/// Returns a compiler's verbose output for an empty file, or an empty string if the compiler cannot run. That error is
+/// reported later, when the build itself runs the compiler.
 fn preprocessor_output(compiler: &Path, language: &str) -> String {
     let output = Cmd::new(compiler).args(["-E", "-v", "-x", language, "/dev/null"]).output();
     output.map(|output| output.stderr).unwrap_or_default()

@@ -1,12 +1,12 @@
-//! Names of the environment variables that the crates `cc`, `cmake` and `bindgen` read for a target.
+//! Names of the target-specific environment variables that the `cc`, `cmake` and `bindgen` crates read.
 
 use std::collections::BTreeSet;
 
-/// The variables that can be set for a single target, as `NAME_<target>`.
+/// The variables that can be set for a single target as `NAME_<target>`.
 pub(crate) const C_VARIABLES: [&str; 6] = ["CC", "CXX", "AR", "RANLIB", "CMAKE_TOOLCHAIN_FILE", BINDGEN];
 pub(crate) const BINDGEN: &str = "BINDGEN_EXTRA_CLANG_ARGS";
 
-/// Returns the names that a variable can have for a target.
+/// Returns the forms of a variable's name that apply to a target.
 pub(crate) fn spellings(variable: &str, triple: &str) -> [String; 3] {
     [format!("{variable}_{triple}"), format!("{variable}_{}", triple.replace('-', "_")), format!("TARGET_{variable}")]
 }
@@ -15,8 +15,8 @@ pub(crate) fn spellings(variable: &str, triple: &str) -> [String; 3] {
 /// in the environment.
 pub(crate) fn set_for_target(triple: &str, variables: &BTreeSet<String>) -> BTreeSet<&'static str> {
     let is_set = |variable: &&str| {
-        // Without a target in its name, a compiler variable refers to the host's compiler, but a toolchain file or
-        // arguments for bindgen apply to all targets.
+        // A compiler variable without a target in its name refers to the host's compiler, but CMAKE_TOOLCHAIN_FILE and
+        // BINDGEN_EXTRA_CLANG_ARGS apply to all targets.
         let is_for_all = variable.contains('_') && variables.contains(*variable);
         is_for_all || spellings(variable, triple).iter().any(|name| variables.contains(name))
     };

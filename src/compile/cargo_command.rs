@@ -1,4 +1,4 @@
-//! Groups builds into cargo processes, and creates their command lines.
+//! Groups builds into cargo processes and creates their command lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,22 +13,22 @@ use crate::process::Cmd;
 /// A cargo process that compiles the same binaries for one or more target triples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CargoRun {
-    /// The settings that all builds share. Settings that may differ between builds are empty.
+    /// The settings that all builds share. Settings that may differ between builds are left empty.
     pub shared: BuildSettings,
     pub binaries: BTreeSet<Binary>,
-    /// The builds in the plan's order, one for each triple.
+    /// The builds, one for each triple, in the plan's order.
     pub builds: Vec<Build>,
     /// Whether `cross` runs instead of cargo.
     pub by_cross: bool,
 }
 
 impl CargoRun {
-    /// Returns the names of the binaries for display.
+    /// Returns the names of the binaries, separated by commas.
     pub(crate) fn binary_names(&self) -> String {
         self.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns the names of the platforms for display.
+    /// Returns the names of the platforms, separated by commas.
     pub(crate) fn platform_names(&self) -> String {
         self.builds.iter().map(Build::name).collect::<Vec<_>>().join(", ")
     }
@@ -36,7 +36,7 @@ impl CargoRun {
 
 /// Groups builds into as few cargo processes as possible. Several processes are required if images differ in features,
 /// profile or environment variables, if a triple is compiled with different flags, or if RUSTFLAGS would override flags
-/// for single targets. `cross` supports only one target per process.
+/// for individual targets. `cross` supports only one target per process.
 pub(crate) fn group_runs(
     request: &CompileRequest,
     facts: &Facts,
@@ -62,7 +62,7 @@ pub(crate) fn group_runs(
     runs
 }
 
-/// Reports whether the builds of the run `new` can be added to another run.
+/// Reports whether the builds of `new` can be added to `run`.
 fn can_join(new: &CargoRun, run: &CargoRun, facts: &Facts) -> bool {
     let can_share = |one: &Build, other: &Build| {
         let (one, other) = (facts.build(&one.settings), facts.build(&other.settings));
@@ -89,30 +89,30 @@ fn shared_settings(settings: &BuildSettings) -> BuildSettings {
     }
 }
 
-/// Returns the flags to add to the user's flags for a target: those in the settings, `crt-static` for musl targets on
-/// which it is not the default, and path remappings.
+/// Returns the flags that are added to the user's own for a target: those in the settings, `crt-static` for musl
+/// targets that do not enable it by default, and path remappings.
 pub(crate) fn target_flags(build: &BuildFacts<'_>, rust: &RustToolchain) -> Vec<String> {
     let mut flags = build.settings.rustflags.clone();
     if build.is_musl() && !build.target.crt_static && !flags.iter().any(|flag| flag.contains("crt-static")) {
         flags.push("-Ctarget-feature=+crt-static".to_owned());
     }
     flags.extend(build.sysroot.into_iter().flat_map(super::facts::Sysroot::rustflags));
-    // The C runtime of a musl target is included in the installed standard library. If the standard library is compiled
-    // from source, the linker has to provide it.
+    // For musl targets, the C runtime ships with the installed standard library. If the standard library is compiled
+    // from source, the linker must provide the C runtime.
     if build.is_musl() && build.settings.build_std && !build.target.self_contained {
         flags.push("-Clink-self-contained=no".to_owned());
     }
     let remap = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
     flags.extend(build.env.path_remaps.iter().map(|path| remap(&path.from, &path.to)));
-    // A standard library that is compiled locally contains the path of its source.
+    // A locally compiled standard library contains the path of its source.
     if let (true, Some(rust_src)) = (build.settings.build_std, &rust.rust_src) {
         flags.push(remap(rust_src, "/rust"));
     }
     flags
 }
 
-/// Returns the value of cargo's `--config` flag that sets [`target_flags`]. `None` if there are no flags, or if they
-/// have to be set in RUSTFLAGS.
+/// Returns the value for cargo's `--config` flag that sets [`target_flags`], or `None` if there are no flags or if they
+/// must be set in RUSTFLAGS instead.
 pub(crate) fn config_args(build: &BuildFacts<'_>, rust: &RustToolchain) -> Option<String> {
     let flags = target_flags(build, rust);
     if flags.is_empty() || build.env.rustflags.is_some() {
@@ -136,7 +136,7 @@ pub(crate) fn resolver_flags(settings: &BuildSettings, options: &CargoOptions) -
     features.into_iter().flatten().chain(switches).collect()
 }
 
-/// The inputs for creating the command lines of all runs.
+/// The inputs for creating cargo command lines.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CargoCommands<'a> {
     pub request: &'a CompileRequest,
@@ -147,12 +147,12 @@ pub(crate) struct CargoCommands<'a> {
 }
 
 impl CargoCommands<'_> {
-    /// Returns the command line of a run.
+    /// Returns the command line for a run.
     pub(crate) fn command(&self, run: &CargoRun) -> Cmd {
         let cross = self.facts.tools.cross.as_ref().filter(|_| run.by_cross);
         let mut builds: Vec<BuildFacts<'_>> =
             run.builds.iter().map(|build| self.facts.build(&build.settings)).collect();
-        // Sort the builds, so that arguments do not depend on the order of the configuration.
+        // Sort the builds so that the arguments do not depend on the order in the configuration.
         builds.sort_unstable_by_key(|build| build.settings);
         let mut cmd = self.program(cross);
         cmd = self.arguments(cmd, run, &builds);
@@ -188,15 +188,15 @@ impl CargoCommands<'_> {
         cmd = cmd.args(["--profile", &run.shared.profile]);
         cmd = cmd.args(resolver_flags(&run.shared, &self.request.options));
         if run.shared.build_std {
-            // Build the crates for both panic strategies, because the profile decides which one is linked.
+            // Include panic_abort, because the profile may select that panic strategy.
             cmd = cmd.arg("-Zbuild-std=std,panic_abort");
         }
-        // Keep compiling for other platforms after a failure, so that the report covers all platforms.
+        // After a failure, keep compiling for other platforms, so that errors for all platforms are reported.
         cmd = cmd.args(["--keep-going", "--message-format=json-render-diagnostics"]);
         cmd.args(self.request.options.jobs.map(|jobs| format!("--jobs={jobs}")))
     }
 
-    /// Adds the environment variables of one build for its linker, its C compilers and its sysroot.
+    /// Adds a build's environment variables for its linker, C compilers and sysroot.
     fn build_env(&self, mut cmd: Cmd, build: &BuildFacts<'_>) -> Cmd {
         if let Some(LinkerSelection { linker, .. }) = self.linkers.get(build.settings) {
             let c_variables = self.c_env.get(build.settings);
@@ -216,15 +216,15 @@ impl CargoCommands<'_> {
         sysroot::variables(build).iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value))
     }
 
-    /// Returns the user's RUSTFLAGS combined with the target flags, which are the same for all builds of a run if
-    /// RUSTFLAGS is set. `None` if the user's variable needs no change.
+    /// Returns the user's RUSTFLAGS combined with the target flags, or `None` if RUSTFLAGS is unset or needs no change.
+    /// If it is set, all builds of a run have the same target flags.
     fn rustflags(&self, run: &CargoRun, builds: &[BuildFacts<'_>]) -> Option<String> {
         let user = self.facts.env.rustflags.as_ref()?;
         let added = builds.first().map(|build| target_flags(build, &self.facts.rust)).unwrap_or_default();
         (!added.is_empty() || run.by_cross).then(|| [&user[..], &added].concat().join("\x1f"))
     }
 
-    /// Returns the names of the variables that `cross` forwards to its container.
+    /// Returns the names of the variables that `cross` must forward to its container.
     fn passed_to_cross(&self, run: &CargoRun, builds: &[BuildFacts<'_>]) -> Vec<String> {
         let rustflags = self.facts.env.rustflags.as_ref().map(|_| "CARGO_ENCODED_RUSTFLAGS".to_owned());
         let jemalloc = builds.iter().filter_map(c_env::jemalloc_variable);
@@ -305,9 +305,14 @@ mod tests {
                 &["a b: aarch64", "a b: x86_64"],
             ),
             ("one target's linker", "[platform.'linux/arm64']\nlinker = 'zig'", false, &["a b: aarch64 x86_64"]),
-            ("a triple twice", "platforms = ['linux/amd64', 'linux/amd64/v3']", false, &["a b: x86_64", "a b: x86_64"]),
-            ("crt-static by --config", RISCV, false, &["a b: aarch64 riscv64gc x86_64"]),
-            ("crt-static by RUSTFLAGS", RISCV, true, &["a b: aarch64 x86_64", "a b: riscv64gc"]),
+            (
+                "one triple with different flags",
+                "platforms = ['linux/amd64', 'linux/amd64/v3']",
+                false,
+                &["a b: x86_64", "a b: x86_64"],
+            ),
+            ("crt-static set with --config", RISCV, false, &["a b: aarch64 riscv64gc x86_64"]),
+            ("crt-static set with RUSTFLAGS", RISCV, true, &["a b: aarch64 x86_64", "a b: riscv64gc"]),
         ] {
             let describe = |run: &CargoRun| {
                 let names: Vec<&str> = run.binaries.iter().map(|binary| binary.name.as_str()).collect();

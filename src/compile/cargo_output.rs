@@ -1,4 +1,4 @@
-//! Runs a cargo process and collects the binaries that its JSON messages report.
+//! Runs a cargo process and collects the binaries reported in its JSON messages.
 
 use std::process::ExitStatus;
 use std::sync::mpsc;
@@ -25,17 +25,16 @@ pub(crate) struct CargoProcess<'a> {
     pub run: &'a CargoRun,
     pub cmd: Cmd,
     pub toolchain: &'a Toolchain,
-    /// The directory that binaries are copied to, in a subdirectory for each target triple.
+    /// The directory to which binaries are copied, with a subdirectory for each target triple.
     pub artifacts_dir: Utf8PathBuf,
-    /// The prefix of every line that cargo prints.
+    /// The prefix for each line of cargo's output.
     pub line_prefix: String,
     pub finished: &'a mpsc::Sender<CompiledBinary>,
     pub ui: &'a Ui,
 }
 
 impl CargoProcess<'_> {
-    /// Runs cargo until it exits or `cancel` is canceled. Returns all binaries, or an error that names the missing
-    /// ones.
+    /// Runs cargo until it exits or the run is canceled. Returns all binaries, or an error that names the missing ones.
     pub(crate) fn compile(self, cancel: &CancelToken) -> Result<Artifacts> {
         let (run, ui) = (self.run, self.ui);
         let name = format!("{} for {}", run.binary_names(), run.platform_names());
@@ -64,7 +63,7 @@ struct CargoOutput<'a> {
     span: OpenSpan<'a>,
     artifacts: Artifacts,
     errors: CargoErrors,
-    /// The error for the first binary that could not be copied. cargo keeps running after it.
+    /// The first error from copying a binary. cargo keeps running after such an error.
     copy_error: Option<anyhow::Error>,
 }
 
@@ -78,7 +77,7 @@ impl CargoOutput<'_> {
             Line::Stdout(line) => match serde_json::from_str(&line) {
                 Ok(Message::CompilerArtifact(artifact)) => self.on_artifact(&artifact),
                 Ok(_) => {}
-                // A build script or a wrapper wrote this line to stdout.
+                // This line is not from cargo: a build script or a wrapper wrote it to stdout.
                 Err(_) => self.print(&line),
             },
         }
@@ -103,7 +102,7 @@ impl CargoOutput<'_> {
         }
     }
 
-    /// Returns the path on this machine of a file that cargo reports.
+    /// Converts a path reported by cargo to a path on this machine.
     fn on_host(&self, file: &Utf8Path) -> Utf8PathBuf {
         if self.process.run.by_cross {
             cross::on_host(file, &self.process.toolchain.request.paths)
@@ -112,7 +111,7 @@ impl CargoOutput<'_> {
         }
     }
 
-    /// Copies a binary to the artifacts directory, where later cargo processes do not overwrite it.
+    /// Copies a binary to the artifacts directory, so that later cargo processes do not overwrite it.
     fn copy_binary(&self, build: &Build, binary: &Binary, executable: &Utf8Path) -> Result<Artifact> {
         let dir = self.process.artifacts_dir.join(&build.settings.triple);
         let artifact = Artifact::copy(executable, &dir, binary)?;
@@ -128,7 +127,8 @@ impl CargoOutput<'_> {
     fn add(&mut self, build: &Build, binary: &Binary, artifact: Artifact) {
         let settings = &build.settings;
         let compiled = CompiledBinary { build: settings.clone(), binary: binary.clone(), artifact: artifact.clone() };
-        // A closed channel means that no stage waits for binaries, or that it has failed and reports its own error.
+        // The channel is closed if no stage is waiting for binaries, or if the receiving stage has failed and will
+        // report its own error.
         let _ = self.process.finished.send(compiled);
         self.artifacts.insert((settings.clone(), binary.clone()), artifact);
         if build.binaries.iter().all(|binary| self.has(build, binary)) {
@@ -160,7 +160,8 @@ impl CargoOutput<'_> {
     }
 }
 
-/// Returns the triple that a file was built for, which is the name of the first directory below the target directory.
+/// Returns the triple that a file was built for: the name of the first directory below the target directory. Returns
+/// `None` if that name is not a supported triple.
 fn triple_of<'a>(file: &'a Utf8Path, target_dir: &Utf8Path) -> Option<&'a str> {
     let first = file.strip_prefix(target_dir).ok()?.components().next()?.as_str();
     Platform::for_triple(first).next().map(|_| first)

@@ -13,8 +13,8 @@ use crate::error::{Class, Failure};
 use crate::plan::{Build, BuildSettings};
 use crate::process::Cmd;
 
-/// Summarizes the dependencies of every build. `cfgs` contains the `cfg` values of each target triple. Returns an empty
-/// map if cargo cannot resolve the dependencies.
+/// Summarizes the dependencies of every build. `cfgs` contains the `cfg` values of each target triple. Builds whose
+/// dependencies cargo cannot resolve are omitted.
 pub(crate) fn summaries(
     request: &CompileRequest,
     cargo: &Path,
@@ -40,7 +40,7 @@ pub(crate) fn summaries(
     Ok(summaries)
 }
 
-/// Reports whether a build really compiles a package. cargo's metadata unifies features across all workspace members
+/// Reports whether a build actually compiles a package. cargo's metadata unifies features across all workspace members
 /// and targets, including tests, but `cargo tree` resolves them as `cargo build` does.
 fn is_compiled(request: &CompileRequest, cargo: &Path, build: &Build, package: &str) -> bool {
     let cmd = Cmd::new(cargo)
@@ -52,8 +52,8 @@ fn is_compiled(request: &CompileRequest, cargo: &Path, build: &Build, package: &
     cmd.output().is_ok_and(|output| output.status.success() && !output.stdout.trim().is_empty())
 }
 
-/// Returns cargo's metadata with the full dependency graph. `None` if cargo cannot resolve it, because `cargo build`
-/// will report that error.
+/// Returns cargo's metadata with the full dependency graph. Returns `None` if cargo cannot resolve the dependencies,
+/// because `cargo build` will report that error.
 fn metadata(request: &CompileRequest, settings: &BuildSettings) -> Result<Option<Metadata>, Failure> {
     let mut command = MetadataCommand::new();
     command.manifest_path(&request.paths.manifest_path);

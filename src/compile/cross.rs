@@ -1,5 +1,4 @@
-//! Configures the program `cross`, which runs cargo for one target in a container with that target's compiler and
-//! libraries.
+//! Configures `cross`, a program that runs cargo in a container with the compiler and libraries of one target.
 
 use std::path::PathBuf;
 
@@ -11,7 +10,7 @@ use crate::fs;
 use crate::plan::Paths;
 use crate::process::{Cmd, quote};
 
-/// An installed `cross`, and the tools that it depends on.
+/// An installed `cross` and the tools that it depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cross {
     pub program: PathBuf,
@@ -63,8 +62,8 @@ impl Cross {
         }
     }
 
-    /// Writes a `rustup` wrapper that ignores requests to change the toolchain. cross 0.2.5 cannot parse the output of
-    /// `rustup toolchain list` since rustup 1.28, and would update the toolchain in use.
+    /// Writes a `rustup` wrapper that ignores requests to change the toolchain. cross 0.2.5 cannot parse the
+    /// `rustup toolchain list` output of rustup 1.28 or later, and would update the toolchain in use.
     pub(crate) fn write_rustup_wrapper(&self, paths: &Paths) -> Result<()> {
         let Some(rustup) = &self.rustup else { return Ok(()) };
         let rustup = quote(&rustup.to_string_lossy());
@@ -78,7 +77,7 @@ impl Cross {
         );
         let program = programs_dir(paths).join("rustup");
         fs_err::create_dir_all(programs_dir(paths))?;
-        // Write it atomically: until the script is executable, `cross` would find the real rustup on PATH instead.
+        // Write the script atomically: until it is executable, `cross` would find the real rustup on PATH instead.
         let file = fs::temporary_file(&program)?;
         fs_err::write(file.path(), script)?;
         fs_err::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
@@ -96,7 +95,7 @@ fn programs_dir(paths: &Paths) -> Utf8PathBuf {
     paths.work_dir().join("+cross/bin")
 }
 
-/// Returns the path on this machine of a file in the container.
+/// Converts a path in the container to a path on this machine.
 pub(crate) fn on_host(file: &Utf8Path, paths: &Paths) -> Utf8PathBuf {
     file.strip_prefix(MOUNTED_TARGET_DIR).map_or_else(|_| file.to_owned(), |rest| target_dir(paths).join(rest))
 }

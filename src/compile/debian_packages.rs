@@ -1,4 +1,5 @@
-//! Lists system libraries with the Debian packages that contain them and the crate features that vendor them.
+//! Lists system libraries with the Debian packages that contain them and the crate features that build them from
+//! source.
 
 /// A C library that crates link against.
 #[derive(Debug)]
@@ -6,7 +7,7 @@ pub(crate) struct PackagedLibrary {
     /// The library's names for `-l` and pkg-config, its headers, and its header directories with a trailing slash.
     names: &'static [&'static str],
     pub package: &'static str,
-    /// The line in Cargo.toml that makes a crate build the library from source.
+    /// The Cargo.toml line that makes a crate build the library from source.
     pub vendored: Option<&'static str>,
 }
 
@@ -47,12 +48,12 @@ pub(crate) const fn library(
     PackagedLibrary { names, package, vendored }
 }
 
-/// Finds the library that the linker or pkg-config calls `name`.
+/// Finds a library by the name that the linker or pkg-config uses.
 pub(crate) fn for_library(name: &str) -> Option<&'static PackagedLibrary> {
     LIBRARIES.iter().find(|library| library.names.contains(&name))
 }
 
-/// Finds the library that a header belongs to.
+/// Finds the library that provides a header.
 pub(crate) fn for_header(header: &str) -> Option<&'static PackagedLibrary> {
     let matches = |name: &&str| *name == header || (name.ends_with('/') && header.starts_with(*name));
     LIBRARIES.iter().find(|library| library.names.iter().any(matches))

@@ -12,7 +12,7 @@ use super::linked_libraries::{self, C_BUILDERS, SystemLibrary};
 /// A summary of the packages that are compiled for one target triple.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct DependencySummary {
-    /// Number of packages compiled for the target or, as build dependencies, for the host.
+    /// Number of packages to compile for the target and the host. A package that is compiled for both counts twice.
     pub packages: usize,
     /// A package whose build script compiles C or C++.
     pub needs_c: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct DependencySummary {
     pub allocator: Option<String>,
     /// System libraries that packages link against.
     pub system_libraries: BTreeSet<SystemLibrary>,
-    /// Packages that are known not to compile for the target.
+    /// Packages known not to compile for the target.
     pub unsupported: Vec<UnsupportedCrate>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct DependencySummary {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Jemalloc {
     pub package: String,
-    /// Whether the build script reads variables for a specific target in addition to the global ones.
+    /// Whether the build script reads target-specific variables in addition to the global ones.
     pub per_target: bool,
 }
 
@@ -95,16 +95,16 @@ pub(crate) fn summarize(metadata: &Metadata, roots: &BTreeSet<&str>, triple: &st
 }
 
 impl DependencySummary {
-    /// Adds a dependency of the build script of `package`.
+    /// Records a dependency of a package's build script.
     fn add_build_dependency(&mut self, package: &str, dependency: &str) {
         self.bindgen |= dependency == "bindgen";
-        // Keep the first package by name, so that messages are the same in every run.
+        // Keep the package whose name sorts first, so that messages are the same in every run.
         if C_BUILDERS.contains(&dependency) && self.needs_c.as_deref().is_none_or(|other| package < other) {
             self.needs_c = Some(package.to_owned());
         }
     }
 
-    /// Adds a package that is compiled for the target.
+    /// Records a dependency that is compiled for the target.
     fn add_target_dependency(&mut self, id: &PackageId, graph: &DependencyGraph<'_>, triple: &str) {
         let name = graph.name(id);
         if self.allocator.is_none() && ALLOCATORS.contains(&name) {
@@ -122,14 +122,14 @@ impl DependencySummary {
 }
 
 /// A package that is compiled for the target or the host. Build scripts, procedural macros and their dependencies are
-/// compiled for the host, and need no cross compiler.
+/// compiled for the host and need no cross compiler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Compiled<'a> {
     package: &'a PackageId,
     for_host: bool,
 }
 
-/// Packages and their resolved dependencies by package ID.
+/// The packages and their resolved dependencies, by package ID.
 struct DependencyGraph<'a> {
     nodes: HashMap<&'a PackageId, &'a Node>,
     packages: HashMap<&'a PackageId, &'a Package>,
@@ -173,8 +173,8 @@ mod tests {
 
     use super::*;
 
-    /// Returns the metadata of packages with the given dependencies: `(from, to, kind, cfg)`. `app` is the only
-    /// workspace member.
+    /// Returns the metadata of packages with the given dependencies, each a tuple `(from, to, kind, cfg)`. `app` is the
+    /// only workspace member.
     fn metadata(edges: &[(&str, &str, Option<&str>, Option<&str>)]) -> Metadata {
         let names: BTreeSet<&str> = edges.iter().flat_map(|(from, to, ..)| [*from, *to]).chain(["app"]).collect();
         let packages: Vec<_> = names
@@ -210,7 +210,7 @@ mod tests {
         const ARM64: Option<&str> = Some("cfg(target_arch = \"aarch64\")");
         let cfg = [Cfg::from_str("target_arch = \"x86_64\"").unwrap(), Cfg::from_str("unix").unwrap()];
         for (why, edges, packages, needs_c) in [
-            ("nothing", &[][..], 1, None),
+            ("no dependencies", &[][..], 1, None),
             ("pure Rust", &[("app", "serde", None, None)], 2, None),
             ("the root package's build script", &[("app", "cc", BUILD, None)], 2, Some("app")),
             (
@@ -226,7 +226,7 @@ mod tests {
                 Some("z"),
             ),
             (
-                "the first package by name",
+                "the package whose name sorts first",
                 &[
                     ("app", "b", None, None),
                     ("app", "a", None, None),

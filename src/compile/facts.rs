@@ -12,17 +12,17 @@ use super::dependency_summary::DependencySummary;
 use crate::plan::BuildSettings;
 use crate::platform::Platform;
 
-/// The facts about the machine and about a set of builds.
+/// Facts about the machine and a set of builds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
     pub rust: RustToolchain,
     pub tools: HostTools,
     pub env: UserEnv,
-    /// The targets by triple. Triples that rustc does not support are missing.
+    /// The targets by triple. Triples that rustc does not support are omitted.
     pub targets: BTreeMap<String, TargetFacts>,
-    /// The dependencies of each build. Empty if cargo cannot resolve the dependencies yet.
+    /// The dependencies of each build. Builds whose dependencies cargo cannot resolve are omitted.
     pub dependencies: BTreeMap<BuildSettings, DependencySummary>,
-    /// The sysroots by target triple.
+    /// The requested sysroots, by target triple.
     pub sysroots: BTreeMap<String, Sysroot>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct RustToolchain {
     pub is_nightly: bool,
     /// Whether the toolchain includes rust-lld.
     pub has_rust_lld: bool,
-    /// The directory in the toolchain that contains the standard library's source.
+    /// The toolchain's directory with the standard library's source, if it is installed.
     pub rust_src: Option<String>,
     /// Whether cargo-auditable is installed.
     pub has_auditable: bool,
@@ -62,7 +62,7 @@ pub(crate) struct RustToolchain {
 /// Programs on this machine that compile or link for other targets.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostTools {
-    /// Whether zig is on PATH or installed as the Python package `ziglang`. Always false if no build may need zig.
+    /// Whether zig is on PATH or installed as the `ziglang` Python package. Always false if no build could need zig.
     pub has_zig: bool,
     pub cross: Option<Cross>,
     /// A program that is required for creating sysroots but is not installed.
@@ -75,7 +75,7 @@ pub(crate) struct UserEnv {
     /// The flags in CARGO_ENCODED_RUSTFLAGS or RUSTFLAGS, which override the flags in cargo's configuration. `None` if
     /// neither variable is set.
     pub rustflags: Option<Vec<String>>,
-    /// The names of the variables in the environment and in cargo's `[env]` table.
+    /// The names of the variables that are set in the environment or in cargo's `[env]` table.
     pub variables: BTreeSet<String>,
     /// The rustc wrapper for workspace members, from the environment or cargo's configuration.
     pub workspace_wrapper: Option<String>,
@@ -101,20 +101,20 @@ impl PathRemap {
 pub(crate) struct TargetFacts {
     /// Whether the target is the host.
     pub is_host: bool,
-    /// Whether the standard library is installed.
+    /// Whether the standard library is installed for this target.
     pub has_std: bool,
     /// Whether the toolchain includes the C runtime for this musl target.
     pub self_contained: bool,
     /// Whether `crt-static` is enabled by default.
     pub crt_static: bool,
-    /// The linker in the user's cargo configuration or environment.
+    /// The linker set in the user's cargo configuration or environment.
     pub configured_linker: Option<String>,
-    /// The global rustflags in the user's cargo configuration. Empty if the configuration contains rustflags for this
+    /// The global rustflags in the user's cargo configuration. Empty if the configuration sets rustflags for this
     /// target, which override the global ones.
     pub global_rustflags: Vec<String>,
     /// The name of the target's cross gcc, if it is on PATH.
     pub gcc: Option<String>,
-    /// The name of the cross gcc for glibc, if a musl target has no gcc of its own on PATH.
+    /// For a musl target without a cross gcc on PATH, the name of the glibc cross gcc, if that one is on PATH.
     pub other_libc_gcc: Option<String>,
     /// The variables in [`c_variable_names::C_VARIABLES`] that the user has set for this target in the environment.
     pub user_variables: BTreeSet<&'static str>,
@@ -129,7 +129,7 @@ pub(crate) struct Sysroot {
     pub architecture: &'static str,
     /// Debian's library directory for the architecture, such as `aarch64-linux-gnu`.
     pub multiarch: String,
-    /// All packages that the builds for this triple request.
+    /// All packages requested by builds for this triple.
     pub packages: BTreeSet<String>,
 }
 
@@ -174,7 +174,7 @@ impl<'a> BuildFacts<'a> {
             || c_variable_names::spellings(variable, self.triple()).iter().any(is_in_build_env)
     }
 
-    /// Reports whether the user's or the build's flags request a statically linked C library.
+    /// Reports whether the user's or the build's flags request static linking of the C library.
     pub(crate) fn links_statically(&self) -> bool {
         let from_env = self.env.rustflags.iter().flatten();
         let mut flags = self.settings.rustflags.iter().chain(from_env).chain(&self.target.global_rustflags);

@@ -3,7 +3,7 @@
 
 use cargo_metadata::{Node, Package};
 
-/// A dependency of a build that is known not to compile for its target.
+/// A dependency that is known not to compile for a build's target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnsupportedCrate {
     /// The package's name and version.
@@ -19,9 +19,9 @@ struct KnownIssue {
     package: &'static str,
     /// The affected versions, as a semver requirement.
     versions: &'static str,
-    /// The architectures that the package compiles for, as in target triples.
+    /// The architectures that the package compiles for, named as in target triples.
     supported: &'static [&'static str],
-    /// Reports whether a package with these features is affected.
+    /// Whether a package with the given features is affected.
     affects: fn(&[&str]) -> bool,
     by_zig: bool,
     why: &'static str,
@@ -42,14 +42,15 @@ const KNOWN: [KnownIssue; 4] = [
         affects: |_| true,
         by_zig: false,
         why: "supports only x86 and Arm",
-        fix: "update the crates that depend on it to get ring 0.17: `cargo tree --target all --invert ring@0.16`",
+        fix: "upgrade to ring 0.17 by updating the crates that depend on 0.16: \
+              `cargo tree --target all --invert ring@0.16`",
     },
     KnownIssue {
         package: "cranelift-codegen",
         versions: "<0.117",
         supported: &["x86_64", "i686", "i586", "aarch64", "s390x", "riscv64gc"],
-        // The build script requires a code generator for the target if the feature `host-arch` is enabled, or if the
-        // features select no other code generator.
+        // The build script requires a code generator for the target if the `host-arch` feature is enabled, or if no
+        // other code generator is selected.
         affects: |features| {
             let has = |names: &[&str]| names.iter().any(|name| features.contains(name));
             let has_others = has(&["x86", "arm64", "s390x", "riscv64", "pulley"]);
@@ -57,8 +58,8 @@ const KNOWN: [KnownIssue; 4] = [
         },
         by_zig: false,
         why: "has no code generator for this architecture",
-        fix: "update it: newer versions use an interpreter for this architecture (wasmtime 30 or later, with the \
-              feature \"pulley\")",
+        fix: "upgrade it: newer versions use an interpreter for this architecture (wasmtime 30 or later, with the \
+              \"pulley\" feature)",
     },
     KnownIssue {
         package: "libz-ng-sys",
@@ -80,7 +81,7 @@ const KNOWN: [KnownIssue; 4] = [
     },
 ];
 
-/// Returns the known issue that affects a resolved package on a target. Packages from other sources than crates.io are
+/// Returns the known issue that affects a resolved package on a target. Packages from sources other than crates.io are
 /// skipped, because they may contain a fix.
 pub(crate) fn unsupported(package: &Package, node: &Node, triple: &str) -> Option<UnsupportedCrate> {
     package.source.as_ref().filter(|source| source.is_crates_io())?;
@@ -160,7 +161,7 @@ mod tests {
     fn documentation_lists_every_known_issue() {
         const PAGE: &str = include_str!("../../docs/c-dependencies.md");
         let section = PAGE.split("\n## ").find(|section| section.starts_with("Known not to compile")).unwrap();
-        // The first text in backticks in the first column is the crate's name.
+        // The crate's name is the first word in backticks in the first column.
         let documented: BTreeSet<&str> =
             section.lines().filter_map(|row| row.strip_prefix('|')?.split('|').next()?.split('`').nth(1)).collect();
         let known: BTreeSet<&str> = KNOWN.iter().map(|known| known.package).collect();

@@ -1,4 +1,4 @@
-//! Determines the system libraries that a crate links against from its manifest and its build dependencies.
+//! Determines which system library a crate links against, based on its manifest and its build dependencies.
 
 use cargo_metadata::{Node, Package};
 
@@ -13,25 +13,25 @@ pub(crate) struct SystemLibrary {
     pub links: String,
     /// The Debian package with the library's headers, if known.
     pub debian: Option<&'static str>,
-    /// The line in Cargo.toml that makes a crate build the library from source.
+    /// The Cargo.toml line that makes a crate build the library from source.
     pub vendored: Option<&'static str>,
 }
 
-/// Crates with which build scripts run a C compiler.
+/// Crates that build scripts use to run a C compiler.
 pub(crate) const C_BUILDERS: [&str; 3] = ["cc", "cmake", "autotools"];
 
-/// Crates with which build scripts search for a system library.
+/// Crates that build scripts use to search for a system library.
 const FINDERS: [&str; 3] = ["pkg-config", "system-deps", "vcpkg"];
 
-/// A package that uses the crate `cc` only to preprocess the library's headers.
+/// A package that uses the `cc` crate only to preprocess the library's headers.
 const READS_HEADERS: &str = "openssl-sys";
 
-/// A package that runs the library's configure and make scripts without any of the build dependencies above, unless one
+/// A package that builds the library with configure and make rather than with the build dependencies above, unless one
 /// of these features is enabled.
 const BUILDS_FROM_SOURCE: (&str, [&str; 2]) = ("rdkafka-sys", ["dynamic-linking", "dynamic_linking"]);
 
-/// Returns the system library that a package links against. `None` if the package builds the library from source.
-/// `build_dependencies` are those that the resolved features enable.
+/// Returns the system library that a package links against, or `None` if the package builds the library from source.
+/// `build_dependencies` contains the build dependencies enabled by the resolved features.
 pub(crate) fn linked_by(package: &Package, node: &Node, build_dependencies: &[&str]) -> Option<SystemLibrary> {
     let links = package.links.as_deref()?;
     let name = package.name.as_str();

@@ -1,4 +1,4 @@
-//! Compiles binaries with cargo and checks its JSON messages against the requested binaries. Images are not handled
+//! Compiles the requested binaries with cargo, and checks that cargo has produced all of them. Images are not handled
 //! here.
 
 pub(crate) mod artifact;

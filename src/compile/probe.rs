@@ -67,7 +67,7 @@ pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
         Ok(dependencies) => facts.dependencies = dependencies,
         Err(failure) => problems.push(Problem::for_all(Requirement::LockFile, failure)),
     }
-    // Searching for zig may start Python, which is slow, so skip it if no build may need zig.
+    // Searching for zig may start Python, which is slow, so skip it if no build could need zig.
     let may_need_zig = request.builds.iter().any(|build| {
         facts.targets.contains_key(&build.settings.triple) && may_need_zig(&facts.build(&build.settings), &facts.rust)
     });
@@ -75,7 +75,8 @@ pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
     Ok(Probed { facts, problems })
 }
 
-/// Determines the Rust toolchain from `rustc -vV`. `probe` fills in rust-lld and the standard library's source later.
+/// Returns the Rust toolchain that `rustc -vV` describes. `probe` adds information about rust-lld and the standard
+/// library's source later.
 fn rust_toolchain(config: &Config) -> Result<RustToolchain> {
     // Skip the user's rustc wrapper, which is only needed for compiling.
     let rustc = config.build.rustc.clone().unwrap_or_else(|| "rustc".into());
@@ -140,7 +141,7 @@ fn find_cross() -> Option<Cross> {
     })
 }
 
-/// The properties of a target that rustc prints.
+/// The properties of a target, as printed by rustc.
 struct PrintedTarget {
     libdir: Utf8PathBuf,
     cfg: Vec<Cfg>,
@@ -153,8 +154,8 @@ impl PrintedTarget {
     }
 }
 
-/// Runs rustc to get the properties of a target. Adds a problem and returns `None` if rustc does not support the
-/// target.
+/// Runs rustc to get the properties of a target. If rustc does not support the target, adds a problem and returns
+/// `None`.
 fn print_target(rustc: &Path, triple: &str, problems: &mut Vec<Problem>) -> Result<Option<PrintedTarget>> {
     let args = ["--print", "target-libdir", "--print", "cfg", "--target", triple];
     let printed = match Cmd::new(rustc).args(args).read() {
@@ -188,7 +189,8 @@ fn target_facts(
     Ok(TargetFacts {
         is_host: triple == facts.rust.host,
         has_std,
-        // A standard library that will be installed includes the C runtime, but one that is compiled locally does not.
+        // A standard library that still has to be installed will include the C runtime, but one that is compiled
+        // locally will not.
         self_contained: printed.libdir.join("self-contained/crt1.o").is_file() || (!has_std && !builds_std),
         crt_static: printed.cfg.iter().any(is_crt_static),
         // The resolved flags equal the global ones unless target-specific flags override them.
@@ -213,7 +215,7 @@ fn has_std(libdir: &Utf8Path) -> bool {
     })
 }
 
-/// Returns the name of a triple's cross gcc, if it is on PATH.
+/// Returns the name of the cross gcc for a triple, if it is on PATH.
 fn find_gcc(triple: &str) -> Option<String> {
     let name = format!("{}-gcc", Platform::gcc_prefix(triple)?);
     find_program(&name).map(|_| name)

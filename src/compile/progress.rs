@@ -34,7 +34,7 @@ impl<'a> CompileProgress<'a> {
         }
     }
 
-    /// Removes the bar of a build after all of its binaries have been linked.
+    /// Removes a build's bar once all of its binaries have been linked.
     pub(crate) fn finish(&mut self, settings: &BuildSettings) {
         self.bars.retain(|build| build.settings != settings);
     }

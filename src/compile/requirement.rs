@@ -8,7 +8,7 @@ pub(crate) enum Requirement {
     /// rustc supports the target.
     Target,
     LockFile,
-    /// No dependency is known not to compile for the target.
+    /// No dependency is known to be incompatible with the target.
     SupportedCrates,
     Std,
     Linker,

@@ -1,4 +1,4 @@
-//! Compiles the requested binaries by running cargo processes one after the other.
+//! Compiles the requested binaries by running one cargo process after another.
 
 use std::sync::mpsc;
 
@@ -12,8 +12,8 @@ use crate::process::Cmd;
 use crate::threads::CancelToken;
 use crate::ui::Ui;
 
-/// Compiles all requested binaries, and sends each one to `finished` as soon as it is linked. Stops cargo if `cancel`
-/// is canceled.
+/// Compiles all requested binaries, sending each one to `finished` as soon as it is linked. Stops cargo if the run is
+/// canceled.
 pub(crate) fn run(
     toolchain: &Toolchain,
     finished: &mpsc::Sender<CompiledBinary>,
@@ -38,7 +38,7 @@ pub(crate) fn run(
         };
         artifacts.extend(process.compile(cancel)?);
     }
-    // Check this last, so that compile errors are reported first.
+    // Check glibc versions last, so that compile errors are reported first.
     check_glibc_floors(toolchain, &artifacts)?;
     Ok(artifacts)
 }
@@ -48,7 +48,8 @@ fn for_terminal(cmd: Cmd, ui: &Ui) -> Cmd {
     cmd.args(["--color", color]).args(ui.is_quiet().then_some("--quiet"))
 }
 
-/// Turns off cargo's progress bar if the user has enabled it permanently, because cargo's output is not a terminal.
+/// Disables cargo's progress bar if the user has set it to always be shown, because cargo's output is piped rather than
+/// written to a terminal.
 fn without_bars(cmd: Cmd) -> Cmd {
     const WHEN: &str = "CARGO_TERM_PROGRESS_WHEN";
     if std::env::var(WHEN).is_ok_and(|when| when == "always") { cmd.env(WHEN, "never") } else { cmd }
@@ -65,8 +66,8 @@ fn check_glibc_floors(toolchain: &Toolchain, artifacts: &Artifacts) -> Result<()
     Ok(())
 }
 
-/// Returns the prefix for a run's output. With several runs, the prefix consists of the run's platforms, preceded by
-/// its binaries if another run has the same platforms.
+/// Returns the prefix for the lines of a run's output. It is empty if there is only one run. Otherwise, it names the
+/// run's platforms, preceded by its binaries if another run has the same platforms.
 fn line_prefix(run: &CargoRun, runs: &[CargoRun]) -> String {
     if runs.len() == 1 {
         return String::new();

@@ -1,4 +1,4 @@
-//! Checks whether the standard libraries of targets are available, and installs missing ones with rustup.
+//! Checks whether the standard library is available for each target, and installs it with rustup if it is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use crate::ui::Ui;
 pub(crate) const BUILD_STD_HINT: &str =
     "or compile it from source: set build-std = true, and use a nightly toolchain with rust-src";
 
-/// Fails if a build's standard library is not installed and cannot be installed or compiled. rustc must support the
-/// target.
+/// Fails if a build's standard library is not installed and can be neither installed nor compiled. The target must be
+/// supported by rustc.
 pub(crate) fn check(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), Failure> {
     if build.settings.build_std {
         check_can_build(build, rust)
@@ -36,7 +36,7 @@ pub(crate) fn missing(builds: &[Build], targets: &BTreeMap<String, TargetFacts>)
     used.into_iter().filter(is_missing).map(str::to_owned).collect()
 }
 
-/// Fails if a target's standard library is neither installed nor distributed by Rust.
+/// Fails if a target's standard library is neither installed nor distributed by the Rust project.
 fn check_is_distributed(triple: &str, target: &TargetFacts) -> Result<(), Failure> {
     if target.has_std || !triple.contains("-musl") {
         return Ok(());
@@ -54,13 +54,13 @@ fn check_is_distributed(triple: &str, target: &TargetFacts) -> Result<(), Failur
 /// RUSTC_BOOTSTRAP, which only the user may set.
 fn check_can_build(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), Failure> {
     if !rust.is_nightly && !build.is_set("RUSTC_BOOTSTRAP") {
-        let message = format!("build-std requires a nightly toolchain, but this one is {}", rust.version);
+        let message = format!("build-std requires a nightly toolchain, but the current one is {}", rust.version);
         return Err(failure(build.triple(), &message)
             .hint(
                 "install nightly: `rustup toolchain install nightly --component rust-src`, then run \
                  `cargo +nightly multiarch …`",
             )
-            .hint("or use this toolchain without support from Rust: `RUSTC_BOOTSTRAP=1 cargo multiarch …`"));
+            .hint("or use this toolchain, which is not officially supported: `RUSTC_BOOTSTRAP=1 cargo multiarch …`"));
     }
     if rust.rust_src.is_none() {
         let message = "build-std requires the source of the standard library, which is not installed";
@@ -73,10 +73,10 @@ fn failure(triple: &str, message: &str) -> Failure {
     Failure::new(Class::Toolchain, format!("{}: {message}", Platform::describe_triple(triple)))
 }
 
-/// Adds a hint to link glibc on one platform.
+/// Adds a hint to use glibc on one platform.
 fn gnu_instead(failure: Failure, platform: Platform) -> Failure {
     failure.hint(format!(
-        "link glibc on this platform: platform.\"{platform}\" = {{ libc = \"gnu\", base = \"debian:trixie-slim\" }}"
+        "use glibc on this platform: platform.\"{platform}\" = {{ libc = \"gnu\", base = \"debian:trixie-slim\" }}"
     ))
 }
 
@@ -88,13 +88,13 @@ fn not_installed(triples: &[String]) -> Failure {
     Failure::new(Class::Toolchain, format!("the standard library is not installed for {}", with_platforms(triples)))
 }
 
-/// Returns the path of rustup. Fails if rustup cannot install the missing standard libraries.
+/// Returns the path of rustup. Fails if rustup is missing, or if it would need network access while offline.
 pub(crate) fn find_rustup(missing: &[String], offline: bool) -> Result<PathBuf, Failure> {
     let triples = missing.join(" ");
     let Some(rustup) = find_program("rustup") else {
         return Err(not_installed(missing)
             .hint(format!("install rustup (https://rustup.rs), then run `rustup target add {triples}`"))
-            .hint("or install your distribution's package with the target's standard library for this version of rustc")
+            .hint("or install the distribution package that contains the target's standard library for this rustc")
             .hint(BUILD_STD_HINT));
     };
     if offline {
@@ -103,7 +103,7 @@ pub(crate) fn find_rustup(missing: &[String], offline: bool) -> Result<PathBuf, 
     Ok(rustup)
 }
 
-/// Installs the missing standard libraries with rustup, in the toolchain that rustup selects.
+/// Installs the missing standard libraries with rustup, into the toolchain that rustup selects.
 pub(crate) fn install(missing: &[String], offline: bool, ui: &Ui) -> Result<()> {
     let rustup = find_rustup(missing, offline)?;
     ui.status("Installing", format!("the standard library for {}", with_platforms(missing)));
@@ -126,10 +126,10 @@ fn install_failure(missing: &[String], stderr: &str) -> Failure {
     unavailable.filter_map(|triple| Platform::for_triple(triple).next()).fold(failure, gnu_instead)
 }
 
-/// Returns the failure for standard libraries that are still missing after [`install`].
+/// Returns the error for standard libraries that are still missing after [`install`].
 pub(crate) fn installed_elsewhere(missing: &[String], rustc: &Path) -> Failure {
     not_installed(missing).hint(format!(
-        "rustup installed it in another toolchain than the one in use: check `{} --print sysroot`",
+        "rustup installed it in a different toolchain than the one in use: check `{} --print sysroot`",
         rustc.display()
     ))
 }
@@ -163,7 +163,7 @@ mod tests {
             (true, false, false, true, None),
             (false, true, false, true, None),
             (false, false, true, true, None),
-            (false, false, false, true, Some("build-std requires a nightly toolchain, but this one is 1.95.0")),
+            (false, false, false, true, Some("build-std requires a nightly toolchain, but the current one is 1.95.0")),
             (
                 true,
                 false,

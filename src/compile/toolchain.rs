@@ -18,7 +18,7 @@ use crate::plan::{Build, BuildSettings};
 use crate::process::Cmd;
 use crate::ui::Ui;
 
-/// The linkers and tools with which the requested builds will be compiled.
+/// The linkers and other tools used to compile the requested builds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Toolchain {
     pub request: CompileRequest,
@@ -26,14 +26,14 @@ pub(crate) struct Toolchain {
     pub linkers: BTreeMap<BuildSettings, LinkerSelection>,
     /// Whether cargo runs through cargo-auditable.
     pub auditable: bool,
-    /// Notes for the user about decisions that the configuration did not state explicitly.
+    /// Notes for the user about choices that were made automatically or that override the configuration.
     pub notes: Vec<String>,
 }
 
 /// A toolchain and the problems that prevent its use.
 pub(crate) struct ToolchainCheck {
     pub toolchain: Toolchain,
-    /// The problems, most fundamental first.
+    /// The problems, with the most fundamental ones first.
     pub problems: Vec<Problem>,
 }
 
@@ -48,8 +48,8 @@ impl ToolchainCheck {
 }
 
 impl Toolchain {
-    /// Determines how every build will be compiled, and fails if something is missing that cannot be installed. Does
-    /// not change anything.
+    /// Determines how every build will be compiled, and fails if something is missing and cannot be installed. Does not
+    /// change anything on the machine.
     pub(crate) fn find(request: CompileRequest) -> Result<Toolchain> {
         let toolchain = Toolchain::check(request)?.into_result()?;
         let missing = toolchain.missing_std();
@@ -98,7 +98,7 @@ impl Toolchain {
         c_env::advice(self.linkers.keys().map(|settings| self.facts.build(settings)))
     }
 
-    /// Returns the name of a build's linker for display.
+    /// Returns the display name of a build's linker.
     pub(crate) fn linker_name(&self, settings: &BuildSettings) -> String {
         self.linkers.get(settings).map(|selection| selection.linker.to_string()).unwrap_or_default()
     }
@@ -108,7 +108,7 @@ impl Toolchain {
         cargo_command::group_runs(&self.request, &self.facts, &self.linkers)
     }
 
-    /// Returns the command line of a cargo process. `c_env` contains the variables for C code.
+    /// Returns the command line for a cargo process. `c_env` contains the variables for C code.
     pub(crate) fn cargo_command(&self, run: &CargoRun, c_env: &CEnv) -> Cmd {
         let Toolchain { request, facts, linkers, auditable, .. } = self;
         CargoCommands { request, facts, linkers, auditable: *auditable, c_env }.command(run)

@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LinkerChoice {
-    /// The default linker of rustc.
+    /// The linker that rustc uses by default.
     Host,
     /// The linker that comes with Rust.
     RustLld,
-    /// `zig cc`, through cargo-zigbuild.
+    /// `zig cc`, run through cargo-zigbuild.
     Zig,
     /// A GCC cross compiler.
     Gcc,
-    /// `cross` in place of cargo.
+    /// `cross`, run in place of cargo.
     Cross,
 }
 
@@ -25,7 +25,7 @@ impl std::fmt::Display for LinkerChoice {
     }
 }
 
-/// Whether cargo-auditable embeds the list of dependencies in binaries.
+/// Whether to embed the dependency list in binaries with cargo-auditable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Switch", into = "Switch")]
@@ -73,7 +73,7 @@ impl From<Auditable> for Switch {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum EngineChoice {
-    /// buildx if it can build the images on this machine, otherwise the embedded engine.
+    /// buildx if it can build the images on this machine, or else the embedded engine.
     #[default]
     Auto,
     /// `docker buildx`.

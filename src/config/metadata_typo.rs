@@ -1,4 +1,5 @@
-//! Detects misspelled metadata tables, such as `[package.metadata.multi-arch]`, which cargo accepts without a warning.
+//! Detects metadata tables with misspelled names, such as `[package.metadata.multi-arch]`, which cargo accepts without
+//! a warning.
 
 use camino::Utf8Path;
 
@@ -56,7 +57,7 @@ mod tests {
         assert_eq!(
             misspelled_table_note(both, "Cargo.toml".into(), ConfigTable::Package),
             None,
-            "the other table belongs to another tool"
+            "a similarly named table beside [package.metadata.multiarch] belongs to another tool"
         );
     }
 }

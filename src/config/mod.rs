@@ -1,4 +1,4 @@
-//! Configuration types: one serde struct for every source and every scope. `read` parses configuration files, and
+//! Configuration types: one serde struct that all sources and scopes share. `read` parses configuration files, and
 //! `plan::precedence` merges the sources.
 
 pub(crate) mod choices;
@@ -24,23 +24,23 @@ use crate::oci::compression::Compression;
 use crate::platform::{Libc, Platform};
 
 /// The keys of `multiarch.toml`, `[workspace.metadata.multiarch]`, `[package.metadata.multiarch]`, `images.NAME` and
-/// `platform."os/architecture"`. All of them are optional.
+/// `platform."os/architecture"`. All keys are optional.
 ///
-/// The documentation of each key becomes its description in the JSON schema. Defaults are in `schema::defaults` or, if
-/// they depend on something else, in `x-default`.
+/// The documentation of each field becomes the key's description in the JSON schema. Defaults are in `schema::defaults`
+/// or, if they depend on something else, in `x-default`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(default = "crate::config::schema::defaults"))]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Registries to push to. Each is a host with an optional path, such as `"ghcr.io/you"`, to which the image name is
-    /// added. A name without a dot or a port is on Docker Hub.
+    /// Registries to push to. Each is a host with an optional path, such as `"ghcr.io/you"`. The image name is appended
+    /// to it. A name without a dot or a port refers to Docker Hub.
     pub registry: Option<OneOrMany>,
     /// Platforms to build for.
     pub platforms: Option<Vec<Platform>>,
-    /// Tags to publish. Templates can use `version`, `major`, `minor`, `patch`, `pre`, `git.sha`, `git.short`,
-    /// `git.tag` and `git.branch`.
+    /// Tags to publish. Tags are templates that can use `version`, `major`, `minor`, `patch`, `pre`, `git.sha`,
+    /// `git.short`, `git.tag` and `git.branch`.
     pub tags: Option<Vec<String>>,
-    /// Images by name.
+    /// Images, by name.
     #[cfg_attr(test, schemars(extend("x-default" = "one image per binary")))]
     pub images: IndexMap<String, Config>,
     /// Settings for a single platform, at the top level or in an image.
@@ -53,18 +53,18 @@ pub(crate) struct Config {
     #[cfg_attr(test, schemars(extend("x-default" = "the template's base, or `scratch`")))]
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub base: Option<String>,
-    /// Dockerfile template: `scratch`, `alpine`, `debian`, `distroless-static`, `distroless-cc` or the path of a file.
+    /// Dockerfile template: `scratch`, `alpine`, `debian`, `distroless-static`, `distroless-cc` or the path to a file.
     #[cfg_attr(test, schemars(extend("x-default" = "depends on `base`")))]
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub template: Option<String>,
     /// Files and directories to copy into the image.
     pub files: Option<Vec<FileEntry>>,
-    /// Labels of the image, in addition to those derived from Cargo.toml and git.
+    /// Labels for the image, in addition to those derived from Cargo.toml and git.
     pub labels: IndexMap<String, String>,
-    /// Annotations of the image index, in addition to those derived from Cargo.toml and git.
+    /// Annotations for the image index, in addition to those derived from Cargo.toml and git.
     pub annotations: IndexMap<String, String>,
 
-    /// Environment variables of the container.
+    /// Environment variables for the container.
     pub env: IndexMap<String, String>,
     /// Program that the container runs, with its arguments.
     #[cfg_attr(test, schemars(extend("x-default" = "the binary")))]
@@ -75,27 +75,27 @@ pub(crate) struct Config {
     pub cmd: Option<Vec<String>>,
     /// Ports that the container listens on, such as `8080` or `"53/udp"`.
     pub expose: Option<Vec<Port>>,
-    /// Directories for data that outlives the container.
+    /// Directories whose data outlives the container.
     pub volumes: Option<Vec<String>>,
     /// User the container runs as.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub user: Option<String>,
     /// Working directory of the container.
-    #[cfg_attr(test, schemars(extend("x-default" = "the base image's")))]
+    #[cfg_attr(test, schemars(extend("x-default" = "inherited from the base image")))]
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub workdir: Option<String>,
     /// Signal that stops the container, by name or number, such as `"SIGINT"`.
-    #[cfg_attr(test, schemars(extend("x-default" = "the base image's")))]
+    #[cfg_attr(test, schemars(extend("x-default" = "inherited from the base image")))]
     #[cfg_attr(test, schemars(regex(pattern = &crate::config::schema_fragments::signal_pattern())))]
     pub stop_signal: Option<String>,
     /// Command that checks whether the container is healthy.
-    #[cfg_attr(test, schemars(extend("x-default" = "the base image's")))]
+    #[cfg_attr(test, schemars(extend("x-default" = "inherited from the base image")))]
     pub healthcheck: Option<Healthcheck>,
 
     /// Target triple to compile for.
     #[cfg_attr(test, schemars(extend("x-default" = "depends on the platform and `libc`")))]
     pub target: Option<String>,
-    /// C library to link.
+    /// C library to link against.
     #[cfg_attr(test, schemars(extend("x-default" = "the template's, or `musl`")))]
     pub libc: Option<Libc>,
     /// Cargo profile to compile with.
@@ -121,7 +121,8 @@ pub(crate) struct Config {
     pub glibc: Option<String>,
     /// Compile the standard library too, for targets without a prebuilt one.
     pub build_std: Option<bool>,
-    /// Embed the list of dependencies in binaries with cargo-auditable. `"auto"` does so if it is installed.
+    /// Embed the list of dependencies in binaries with cargo-auditable. `"auto"` does so only if cargo-auditable is
+    /// installed.
     pub auditable: Option<Auditable>,
     /// Require Cargo.lock to be up to date.
     pub locked: Option<bool>,
@@ -129,15 +130,15 @@ pub(crate) struct Config {
     /// Engine that builds the images. `"auto"` uses buildx if it can build the images on this machine, and the embedded
     /// engine otherwise.
     pub engine: Option<EngineChoice>,
-    /// Registries (`HOST[:PORT]`) to access over plain HTTP. Registries on loopback always use it.
+    /// Registries (`HOST[:PORT]`) to access over plain HTTP. Loopback registries always use plain HTTP.
     pub insecure_registries: Option<Vec<String>>,
-    /// Compression of layers.
+    /// Compression algorithm for layers.
     pub compression: Option<Compression>,
     /// Compression level: 1 to 9 for gzip, 1 to 22 for zstd.
-    #[cfg_attr(test, schemars(extend("x-default" = "3 (buildx: the default of BuildKit)")))]
+    #[cfg_attr(test, schemars(extend("x-default" = "3 (with buildx: BuildKit's default)")))]
     #[cfg_attr(test, schemars(range(min = 1, max = 22)))]
     pub compression_level: Option<u32>,
-    /// Builder for buildx to use.
+    /// buildx builder to use.
     #[cfg_attr(test, schemars(extend("x-default" = "the current builder")))]
     pub builder: Option<String>,
     /// Build arguments for Dockerfile templates.
@@ -173,13 +174,13 @@ pub(crate) struct Config {
     pub require_labels: Option<Vec<RequiredMetadata>>,
     /// Annotations that the image index must have, as `"NAME"` or `"NAME=PATTERN"`.
     pub require_annotations: Option<Vec<RequiredMetadata>>,
-    /// Arguments for a smoke run of every platform before tags are moved, such as `["--version"]`. `[]` runs the
-    /// entrypoint without arguments.
+    /// Arguments for smoke runs, such as `["--version"]`. The image is run on every platform before tags are moved.
+    /// `[]` runs the entrypoint without arguments.
     #[cfg_attr(test, schemars(extend("x-default" = "no smoke run")))]
     pub smoke: Option<Vec<String>>,
 }
 
-/// The table of a file that contains the configuration.
+/// The table in a file that contains the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConfigTable {
     /// The top level of multiarch.toml.
@@ -213,12 +214,12 @@ impl OneOrMany {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct FileEntry {
-    /// Path of the source, relative to the workspace directory.
+    /// Path of the file or directory, relative to the workspace directory.
     pub from: String,
     /// Absolute path in the image.
     #[cfg_attr(test, schemars(regex(pattern = "^/.*[^/]$")))]
     pub to: String,
-    /// Permissions of a single file in octal, such as `"0755"`.
+    /// Octal permissions for a single file, such as `"0755"`.
     #[cfg_attr(test, schemars(extend("x-default" = "`0755` for executable files, `0644` for others")))]
     #[cfg_attr(test, schemars(regex(pattern = "^[0-7]{1,4}$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -251,15 +252,15 @@ pub(crate) struct Healthcheck {
     /// Program to run in the container, with its arguments.
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub cmd: Vec<String>,
-    /// Time between two checks, such as `"30s"`.
+    /// Time between checks, such as `"30s"`.
     #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION), extend("default" = "30s")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
-    /// Time after which a check fails.
+    /// Time limit after which a check fails.
     #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION), extend("default" = "30s")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
-    /// Time after the start of the container during which failures are ignored.
+    /// Time after the container starts during which failures are ignored.
     #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION), extend("default" = "0s")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_period: Option<String>,
@@ -287,7 +288,7 @@ impl Config {
     pub(crate) fn update(&mut self, over: Config) {
         macro_rules! fields {
             (replace: $($replace:ident)*; merge: $($merge:ident)*; nest: $($nest:ident)*) => {
-                // Destructuring names every field, so a new field that is missing here does not compile.
+                // Destructuring names every field, so the code does not compile if a new field is missing here.
                 let Config { $($replace,)* $($merge,)* $($nest,)* } = over;
                 $(if $replace.is_some() { self.$replace = $replace; })*
                 $(self.$merge.extend($merge);)*

@@ -1,5 +1,5 @@
-//! Explains errors in configuration files in terms of TOML: location, key, expected type, value, and an example. The
-//! messages of the TOML parser use the names of Rust types.
+//! Explains errors in configuration files in TOML's terms, with the location, key, expected type, value and an example.
+//! The TOML parser's own messages contain the names of Rust types.
 
 use camino::Utf8Path;
 use toml::de::{DeTable, DeValue};
@@ -29,7 +29,7 @@ pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Ut
         let rest = text.get(offset..).unwrap_or_default();
         let number: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "_.".contains(*c)).collect();
         return failure(format!("{number} is not a valid number: numbers in TOML cannot start with 0"))
-            .hint(format!("remove the leading zero or, for the mode of a file, add quotes: mode = \"{number}\""));
+            .hint(format!("remove the leading zero, or quote the number if it is a file mode: mode = \"{number}\""));
     }
     let Some(key) = key_at(text, offset) else { return failure(message.to_owned()) };
     match quoted.split_first() {
@@ -48,7 +48,7 @@ pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Ut
                 let problem = format!("{key}: expected {}, found {}", describe_type(expected), describe_value(found));
                 failure(problem).hint(example_hint(&key, expected, &value_text(found)))
             }
-            // The parser's message for an enum without data.
+            // The TOML parser reports this if a value should be the name of an enum variant.
             None if message == "wanted string or table" => failure(format!("{key}: expected a string in quotes")),
             None => match union_hint(&key) {
                 Some(hint) => failure(format!("{key}: {message}")).hint(hint),
@@ -58,26 +58,24 @@ pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Ut
     }
 }
 
-/// Returns a hint for keys that accept values of several types (`#[serde(untagged)]`). serde's messages for such types
-/// do not name the key.
+/// Returns a hint with an example for a key that accepts several types (`#[serde(untagged)]`). For such types, serde
+/// does not report the value that it found.
 fn union_hint(key: &str) -> Option<&'static str> {
     match last_name(key).0 {
-        "expose" => {
-            Some("a port is a number up to 65535 with an optional protocol, such as expose = [8080, \"53/udp\"]")
-        }
+        "expose" => Some("a port is a number up to 65535 with an optional protocol, as in expose = [8080, \"53/udp\"]"),
         "auditable" => Some("use auditable = true, auditable = false or auditable = \"auto\""),
-        "registry" => Some("use a string or a list of strings, such as registry = \"ghcr.io/you\""),
+        "registry" => Some("use a string or a list of strings, as in registry = \"ghcr.io/you\""),
         _ => None,
     }
 }
 
-/// Returns the last name in the path of a key without its array index, and whether it has an index.
+/// Returns the last name in a key's path, without its array index, and whether it has an index.
 fn last_name(key: &str) -> (&str, bool) {
     let name = key.rsplit('.').next().unwrap_or(key);
     name.split_once('[').map_or((name, false), |(name, _)| (name, true))
 }
 
-/// Returns the path of the key or value at a byte offset, starting at the top of the configuration.
+/// Returns the path of the key or value at a byte offset, relative to the configuration's top-level table.
 fn key_at(text: &str, offset: usize) -> Option<String> {
     let table = DeTable::parse(text).ok()?;
     let path = key_in_table(table.get_ref(), offset)?;
@@ -112,7 +110,7 @@ fn key_in_value(value: &DeValue<'_>, offset: usize) -> Option<String> {
     }
 }
 
-/// Describes a value in terms of TOML. `found` is serde's description, such as ``integer `5` ``.
+/// Describes a value in TOML's terms. `found` is serde's description, such as ``integer `5` ``.
 fn describe_value(found: &str) -> String {
     match found.split_once(' ') {
         _ if found == "sequence" => "a list".to_owned(),
@@ -132,7 +130,7 @@ fn value_text(found: &str) -> String {
 
 const SIZE: &str = "a number and a unit";
 
-/// Describes an expected type in terms of TOML. `expected` is serde's description.
+/// Describes an expected type in TOML's terms. `expected` is serde's description.
 fn describe_type(expected: &str) -> &str {
     match expected {
         "a sequence" => "a list",
@@ -146,16 +144,16 @@ fn describe_type(expected: &str) -> &str {
     }
 }
 
-/// Splits a string that should have been a list, for the example in a hint. Commands are split as in a shell, other
-/// values at commas.
+/// Splits a string that should have been a list, for the example in a hint. Commands are split like shell command
+/// lines, and other values at commas.
 fn list_items(name: &str, value: &str) -> Vec<String> {
-    // Debug output of a string is valid JSON, except for rare escapes.
+    // serde prints the string in Rust's debug format, which is valid JSON except for rare escapes.
     let text = serde_json::from_str(&format!("\"{value}\"")).unwrap_or_else(|_| value.to_owned());
     let words = ["entrypoint", "cmd", "smoke"].contains(&name).then(|| shell_words::split(&text).ok());
     words.flatten().unwrap_or_else(|| text.split(',').map(|item| item.trim().to_owned()).collect())
 }
 
-/// Returns a hint with an example of the expected type, which contains the given value if possible.
+/// Returns a hint with an example of the expected type. The example contains the given value if possible.
 fn example_hint(key: &str, expected: &str, value: &str) -> String {
     let (name, is_item) = last_name(key);
     let example = match describe_type(expected) {
@@ -165,7 +163,7 @@ fn example_hint(key: &str, expected: &str, value: &str) -> String {
             format!("[{}]", items.collect::<Vec<_>>().join(", "))
         }
         "a table" if name == "platform" => {
-            return "did you mean 'platforms'? platform.\"os/architecture\" has the settings of a single platform"
+            return "did you mean 'platforms'? platform.\"os/architecture\" contains settings for a single platform"
                 .to_owned();
         }
         "a table" => "{ NAME = \"…\" }".to_owned(),

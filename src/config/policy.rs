@@ -1,4 +1,4 @@
-//! Verification policy: requirements on an image beyond being able to start.
+//! Verification policy: the requirements for an image, other than being able to start.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::CheckCode;
 
-/// Requirements that an image has to meet.
+/// Requirements that an image must meet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Policy {
     /// Findings to ignore.
@@ -81,7 +81,7 @@ impl fmt::Display for RequiredMetadata {
     }
 }
 
-/// Implements serde traits for types that are written as strings.
+/// Implements serde traits for types that are serialized as strings.
 macro_rules! serialize_as_text {
     ($($type:ty),*) => {$(
         impl<'de> Deserialize<'de> for $type {

@@ -29,8 +29,8 @@ struct MetadataTables {
     multiarch: Option<Config>,
 }
 
-/// Reads the configuration from a table of a file. Returns `None` if the file or the table does not exist. Adds a note
-/// if the file has a table with a misspelled name.
+/// Reads the configuration from a table in a file. Returns `None` if the file or the table does not exist. Adds a note
+/// if the file contains a table whose name appears to be misspelled.
 pub(crate) fn read(path: &Utf8Path, table: ConfigTable, notes: &mut Vec<String>) -> Result<Option<Config>> {
     let text = match fs_err::read_to_string(path) {
         Ok(text) => text,
@@ -41,7 +41,7 @@ pub(crate) fn read(path: &Utf8Path, table: ConfigTable, notes: &mut Vec<String>)
     Ok(parse(&text, path, table)?)
 }
 
-/// Parses the configuration in a table of `text`. Returns `None` if the table does not exist.
+/// Parses the configuration from a table in `text`. Returns `None` if the table does not exist.
 pub(crate) fn parse(text: &str, path: &Utf8Path, table: ConfigTable) -> Result<Option<Config>, Failure> {
     let parsed = match table {
         ConfigTable::Root => toml::from_str(text).map(Some),

@@ -1,5 +1,5 @@
 //! Generates docs/config.schema.json, the JSON schema of the configuration, from the types and the keys that each scope
-//! allows. The schema is draft 7, which TOML editors support.
+//! allows. The schema uses draft 7, which TOML editors support.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ use super::{Config, ConfigTable, read};
 /// Environment variable that makes tests rewrite the schemas in docs.
 const UPDATE: &str = "UPDATE_SCHEMAS";
 
-/// Returns the values that keys have unless they are set. Keys with a default that depends on something else are unset.
+/// Returns the default values of all keys. Keys whose default depends on something else are left unset.
 pub(crate) fn defaults() -> Config {
     let text = r#"
         platforms = ["linux/amd64", "linux/arm64"]
@@ -37,7 +37,7 @@ pub(crate) fn defaults() -> Config {
     toml::from_str(text).unwrap()
 }
 
-/// Fails if a file in docs differs from a generated schema.
+/// Checks that a file in docs matches a generated schema, or rewrites the file if `UPDATE_SCHEMAS` is set.
 pub(crate) fn check_file(file: &str, schema: &Schema) {
     let expected = format!("{}\n", serde_json::to_string_pretty(schema).unwrap());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file);
@@ -48,7 +48,8 @@ pub(crate) fn check_file(file: &str, schema: &Schema) {
     assert!(found == expected, "docs/{file} is outdated: run `{UPDATE}=1 cargo test --lib schema`");
 }
 
-/// Returns the schema of a table with the keys that a scope allows. Each key refers to the schema of the top-level key.
+/// Returns the schema of a table with the keys that a scope allows. Each key refers to the schema of the top-level key
+/// of the same name.
 fn table(keys: &Map<String, Value>, scope: Scope, description: &str) -> Value {
     let keys = keys.keys().filter(|key| scope.allows(key));
     let keys: Map<_, _> = keys.map(|key| (key.clone(), json!({ "$ref": format!("#/properties/{key}") }))).collect();
@@ -63,7 +64,7 @@ pub(crate) fn schema() -> Value {
     schema["description"] = "Configuration of `cargo multiarch`.".into();
     let keys = schema["properties"].as_object_mut().unwrap();
     keys["images"]["additionalProperties"]["$ref"] = "#/definitions/Image".into();
-    // The last components of a repository name (distribution-spec, "Pulling manifests").
+    // The image name forms the last components of the repository name (distribution-spec, "Pulling manifests").
     let part = "[a-z0-9]([a-z0-9._-]*[a-z0-9])?";
     keys["images"]["propertyNames"] = json!({ "pattern": format!("^{part}(/{part})*$") });
     for (_, platform) in keys["platform"]["properties"].as_object_mut().unwrap() {
@@ -96,7 +97,7 @@ fn parses(config: &str) -> bool {
     read::parse(config, "multiarch.toml".into(), ConfigTable::Root).is_ok()
 }
 
-/// Reports whether a multiarch.toml matches the schema.
+/// Reports whether the contents of a multiarch.toml match the schema.
 fn matches_schema(config: &str) -> bool {
     static COMPILED: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| {
         let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());

@@ -1,4 +1,5 @@
-//! Determines which keys are allowed where: some apply to the whole workspace, and some cannot differ per platform.
+//! Determines which keys are allowed where: some apply only to the whole workspace, and others cannot differ between
+//! platforms.
 
 use serde_json::{Map, Value};
 
@@ -57,7 +58,7 @@ impl Scope {
     }
 }
 
-/// A key in a table that does not support it.
+/// A key that is set in a table where it is not allowed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MisplacedKey {
     /// The full path of the key, such as `images.app.builder`.
@@ -65,7 +66,7 @@ pub(crate) struct MisplacedKey {
     pub scope: Scope,
 }
 
-/// Returns the first key that is not allowed where it is set, including keys of nested tables.
+/// Returns the first key that is not allowed where it is set, including keys in nested tables.
 pub(crate) fn misplaced_key(config: &Config, scope: Scope) -> Option<MisplacedKey> {
     misplaced_in_table(serde_json::to_value(config).ok()?.as_object()?, scope, "")
 }

@@ -24,7 +24,8 @@ pub(crate) fn is_signal(text: &str) -> bool {
         || is_real_time("RTMAX-", 14)
 }
 
-/// Parses a duration in Go's format, such as `1m30s`, `1.5h` or `500ms` (time.ParseDuration), into nanoseconds.
+/// Parses a duration such as `1m30s`, `1.5h` or `500ms` into nanoseconds. The format is that of Go's
+/// `time.ParseDuration`.
 pub(crate) fn parse_nanoseconds(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut total = 0.0;

@@ -10,7 +10,8 @@ use super::render::Dockerfile;
 use crate::plan::Image;
 use crate::platform::Platform;
 
-/// Values of the arguments declared before the first FROM, by name. `None` if an argument has no value.
+/// Values of the arguments declared before the first FROM, by name. The value is `None` if the argument is declared
+/// without one.
 pub(crate) type GlobalArgs = IndexMap<String, Option<String>>;
 
 /// An argument declared by an ARG instruction.
@@ -20,7 +21,7 @@ pub(crate) struct DeclaredArg {
     pub value: Option<String>,
 }
 
-/// Returns the arguments passed to a build by the configuration, by the rendered template, and by buildx.
+/// Returns the arguments passed to a build. They come from the configuration, the rendered template, and buildx.
 pub(crate) fn passed_args(image: &Image, dockerfile: &Dockerfile, source_date_epoch: u64) -> IndexMap<String, String> {
     let mut passed = dockerfile.build_args.clone();
     passed.insert("BUILDKIT_MULTI_PLATFORM".to_owned(), "1".to_owned());
@@ -86,7 +87,8 @@ fn is_predefined(name: &str) -> bool {
     part.is_some_and(|part| matches!(part, "PLATFORM" | "OS" | "OSVERSION" | "ARCH" | "VARIANT" | "STAGE"))
 }
 
-/// Returns the value of an argument that BuildKit predefines. Fails for arguments that describe the build machine.
+/// Returns the value of a predefined argument, or `None` if BuildKit does not predefine it. Fails if only a builder can
+/// determine the value.
 fn predefined(name: &str, platform: Platform) -> Result<Option<&'static str>, StageError> {
     Ok(match name {
         "TARGETPLATFORM" => Some(platform.name()),

@@ -25,7 +25,7 @@ pub(crate) struct Refusal {
 struct Location<'a> {
     /// Name of the stage.
     stage: String,
-    /// First line of the instruction. Empty if the problem is not in a single instruction.
+    /// First line of the instruction. Empty if the problem does not concern a single instruction.
     line: &'a str,
 }
 
@@ -48,7 +48,7 @@ struct Survey<'a> {
     copied: Vec<CopiedPath<'a>>,
 }
 
-/// Returns an error if the embedded engine cannot build a Dockerfile. `platforms` contains each platform with its
+/// Returns an error if the embedded engine cannot build a Dockerfile. `platforms` lists each platform with its
 /// configured base, and `in_context` reports whether the build context will contain a path.
 pub(crate) fn check(
     source: &StageSource<'_>,
@@ -57,7 +57,8 @@ pub(crate) fn check(
 ) -> Result<(), Refusal> {
     let parsed = source.parse().map_err(|failure| Refusal { failure, by_every_engine: false })?;
     let Survey { problems, copied } = survey(source, &parsed, platforms);
-    // A custom frontend may accept more than BuildKit's, and another escape character changes how lines are parsed.
+    // A custom frontend may accept more than BuildKit's own, and a different escape character changes how lines are
+    // parsed.
     let directives = &parsed.parser_directives;
     let has_custom_syntax = directives.syntax.is_some() || directives.escape.is_some();
     let has_docker_syntax = directives.escape.is_none()
@@ -102,7 +103,7 @@ fn survey<'a>(source: &StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(P
                 survey.problems.extend(stage.problems);
                 survey.copied.extend(stage.copied);
             }
-            // The final FROM selects the stage of the target platform.
+            // The final FROM selects the stage for the target platform, so it is not an additional stage.
             None if stage.from.image.value.contains("${TARGETOS}") => {}
             None => {
                 let error = StageError::unsupported(format!("the additional stage '{name}'"));
@@ -143,7 +144,7 @@ fn survey_stage<'a>(
         let location = Location { stage: name.clone(), line };
         let result = evaluator.apply(instruction, line);
         let copies = evaluator.take_copies();
-        // Instructions that depend on the base are checked once the base is available.
+        // Instructions that depend on the base are checked later, once the base is available.
         if evaluator.depends_on_base(instruction) && !is_scratch {
             continue;
         }
@@ -154,10 +155,10 @@ fn survey_stage<'a>(
     survey
 }
 
-/// Returns an error if a stage does not start from its configured base.
+/// Returns an error if a stage does not start from the platform's configured base.
 fn check_from(stage: &Stage<'_, '_>, from: Result<String, StageError>, base: &str) -> Result<(), StageError> {
     if !stage.from.options.is_empty() {
-        return Err(StageError::unsupported("options of FROM"));
+        return Err(StageError::unsupported("FROM options"));
     }
     let from = from?;
     if from != base {
@@ -218,7 +219,7 @@ mod tests {
             (from, "COPY a linux/amd64/app /a/", "copying linux/amd64/app together with other files", ":2"),
             (from, "COPY a /a\nFROM y AS tools", "the additional stage 'tools'", ""),
             ("FROM y AS platform-linux-amd64", "", "FROM y, which is not the configured base x", ""),
-            ("FROM --platform=linux/amd64 x AS platform-linux-amd64", "", "options of FROM", ""),
+            ("FROM --platform=linux/amd64 x AS platform-linux-amd64", "", "FROM options", ""),
             ("# escape=`\nFROM x AS platform-linux-amd64", "", "the escape directive", ""),
         ] {
             let message = format!("image 'app': my.j2{line}: the embedded engine does not support {feature}");
@@ -239,7 +240,7 @@ mod tests {
             ("STOPSIGNAL SIGNOPE", "'SIGNOPE' is not a signal"),
             ("EXPOSE 9-8", "'9-8' is not a valid port or port range"),
         ] {
-            // The unsupported RUN does not hide the error.
+            // The unsupported RUN must not hide the error.
             let text = format!("FROM x AS platform-linux-amd64\nRUN true\n{lines}");
             let message = format!("image 'app': my.j2:3: {problem}: {lines}");
             assert_eq!(refused(&text), Some((message.clone(), true)), "{lines}");
@@ -264,7 +265,7 @@ mod tests {
             );
             assert_eq!(missing(lines), Some((message, true)), "{lines}");
         }
-        // Sources with variables of the base, other stages and wildcards cannot be checked.
+        // Sources that contain variables from the base or wildcards, or that are in other stages, cannot be checked.
         for lines in ["COPY none$PLACE /x", "COPY --from=tools none /x", "COPY none* /x"] {
             assert!(!missing(lines).unwrap().1, "{lines}");
         }

@@ -1,5 +1,5 @@
-//! Evaluates the instructions of a Dockerfile stage into a list of copies and an image configuration. Unsupported
-//! instructions are errors.
+//! Evaluates a Dockerfile stage. The result is a list of copies and an image configuration. Unsupported instructions
+//! are errors.
 
 use std::cell::Cell;
 
@@ -27,11 +27,11 @@ pub(crate) struct Evaluator<'a> {
     args: IndexMap<String, String>,
     copies: Vec<StageCopy>,
     config: StageConfig,
-    /// Whether a variable was looked up since the last call of [`Evaluator::depends_on_base`].
+    /// Whether a variable was looked up since the last call to [`Evaluator::depends_on_base`].
     looked_up: Cell<bool>,
-    /// Whether an unset variable was looked up since the last call of [`Evaluator::depends_on_base`].
+    /// Whether an unset variable was looked up since the last call to [`Evaluator::depends_on_base`].
     looked_up_unset: Cell<bool>,
-    /// Whether the value of any variable depends on the base's environment.
+    /// Whether the value of any variable may depend on the base's environment.
     has_uncertain_variables: bool,
 }
 
@@ -65,7 +65,8 @@ impl<'a> Evaluator<'a> {
         Stage { from: from.to_owned(), copies: self.copies, config: self.config.into_value() }
     }
 
-    /// Reports whether the last instruction used a variable that the base may set, or a value derived from one.
+    /// Reports whether the last instruction used a variable that the base may set, or a value derived from such a
+    /// variable.
     pub(crate) fn depends_on_base(&mut self, instruction: &Instruction<'_>) -> bool {
         let (looked_up, looked_up_unset) = (self.looked_up.replace(false), self.looked_up_unset.replace(false));
         let depends = looked_up_unset || (looked_up && self.has_uncertain_variables);
@@ -216,8 +217,8 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
-    /// Checks that each binary is copied individually. Binaries may not be compiled yet when the Dockerfile is
-    /// evaluated.
+    /// Checks that each binary is copied individually, because binaries may not have been compiled yet when the
+    /// Dockerfile is evaluated.
     fn check_sources(&self, sources: &[String]) -> Result<(), StageError> {
         for source in sources {
             if source.contains(['*', '?', '[']) {

@@ -1,4 +1,4 @@
-//! Expands quotes, backslashes and variables in words of a Dockerfile (Dockerfile reference, "Environment
+//! Expands quotes, backslashes and variables in the words of a Dockerfile (Dockerfile reference, "Environment
 //! replacement").
 
 use std::iter::Peekable;
@@ -79,7 +79,8 @@ fn expand_variable(chars: &mut Peekable<Chars<'_>>, lookup: Lookup<'_>) -> Resul
     Err(StageError::invalid("unterminated '${'"))
 }
 
-/// Expands `${name}`. `rest` is the text after the name: empty, or an operator followed by a word.
+/// Expands `${name}`. `rest` is the text between the name and the closing brace: either empty, or an operator followed
+/// by a word.
 fn substitute(name: &str, rest: &str, lookup: Lookup<'_>) -> Result<String, StageError> {
     let text = || format!("'${{{name}{rest}}}'");
     if name.is_empty() {
@@ -106,7 +107,7 @@ fn read_name(chars: &mut Peekable<Chars<'_>>) -> String {
     name
 }
 
-/// Splits text at whitespace outside of quotes. Quotes are kept.
+/// Splits text at whitespace outside quotes. The quotes themselves are kept.
 pub(crate) fn split_words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;
@@ -129,7 +130,8 @@ pub(crate) fn split_words(text: &str) -> Vec<String> {
     words
 }
 
-/// Parses the pairs of ENV or LABEL: `a=1 b="2 3"`, or in the legacy form a name followed by its value.
+/// Parses the name-value pairs of an ENV or LABEL instruction: either `a=1 b="2 3"`, or the legacy form, in which a
+/// single name is followed by its value.
 pub(crate) fn parse_pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, StageError> {
     let words = split_words(text);
     if words.first().is_some_and(|first| !first.contains('=')) {
@@ -190,7 +192,7 @@ mod tests {
         assert!(expand(&deep, &lookup).is_err());
     }
 
-    /// Tries all words made of up to four special tokens.
+    /// Tries every word made up of at most four special tokens.
     #[test]
     fn never_panics() {
         let tokens = ["$", "${PATH", "{", "}", "\\", "'", "\"", ":", "-", "é", "PATH", " ", "=", "🦀"];

@@ -87,7 +87,7 @@ fn escape_character(text: &str) -> char {
 /// A here-document, as declared by its opening word (`<<-EOF`).
 struct Heredoc<'a> {
     delimiter: &'a str,
-    /// Whether it starts with `<<-`, which allows tabs before the closing delimiter.
+    /// Whether the here-document starts with `<<-`, which allows tabs before the closing delimiter.
     strips_tabs: bool,
 }
 

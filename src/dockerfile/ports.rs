@@ -1,4 +1,4 @@
-//! Parses ports in EXPOSE: `[[address:]port:]port[-port][/protocol]`, like BuildKit's `parsePortSpec`.
+//! Parses the ports of EXPOSE instructions, `[[address:]port:]port[-port][/protocol]`, like BuildKit's `parsePortSpec`.
 
 use super::error::StageError;
 

@@ -1,4 +1,4 @@
-//! Evaluates the stage of one platform in a rendered Dockerfile.
+//! Evaluates a single platform's stage in a rendered Dockerfile.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::render::stage_name;
 use super::stage::{Stage, StageSource};
 use crate::platform::Platform;
 
-/// Evaluates the stage of a platform. `base` is the `config` of the base image, or `None` for `scratch`.
+/// Evaluates a platform's stage. `base` is the `config` of the base image, or `None` for `scratch`.
 pub(crate) fn read_stage(source: &StageSource<'_>, platform: Platform, base: Option<&Value>) -> Result<Stage> {
     let parsed = source.parse()?;
     let name = stage_name(platform);

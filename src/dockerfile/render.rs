@@ -1,5 +1,4 @@
-//! Renders an image's Dockerfile: one stage per platform, and a final FROM that selects the stage of the target
-//! platform.
+//! Renders an image's Dockerfile: one stage per platform, and a final FROM that selects the target platform's stage.
 
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
@@ -16,14 +15,14 @@ use crate::error::{Class, Failure};
 use crate::plan::{Binary, Image, ImagePlatform, Template};
 use crate::platform::Platform;
 
-/// A rendered Dockerfile and the build arguments that it requires.
+/// A rendered Dockerfile, the build arguments that it requires, and the templates that it was rendered from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dockerfile {
     pub text: String,
     pub build_args: IndexMap<String, String>,
     /// Platforms whose stage contains a RUN instruction.
     pub run_platforms: Vec<Platform>,
-    /// Source templates of the stages, in platform order.
+    /// Templates that the stages were rendered from, in platform order.
     pub templates: Vec<TemplateText>,
 }
 
@@ -45,7 +44,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("config", include_str!("../../templates/dockerfile/config.j2")),
 ];
 
-/// Template variables: name, type and description. Printed by `cargo multiarch dockerfile --variables`.
+/// The name, type and description of each template variable. Printed by `cargo multiarch dockerfile --variables`.
 pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     ("stage", "string", "required name of the template's last stage: FROM … AS {{ stage }}"),
     ("base", "string", "base image, pinned to its digest"),
@@ -143,7 +142,7 @@ pub(crate) fn stage_name(platform: Platform) -> String {
     format!("platform-{}", platform.stage_suffix())
 }
 
-/// Returns the binaries of a platform, with their paths in the build context and in the image.
+/// Returns a platform's binaries, with their paths in the build context and in the image.
 pub(crate) fn copied_binaries(platform: &ImagePlatform) -> Vec<CopiedFile> {
     let staged = |name: &str| format!("{}/{name}", platform.platform);
     let copied = |binary: &Binary| CopiedFile {
@@ -155,13 +154,13 @@ pub(crate) fn copied_binaries(platform: &ImagePlatform) -> Vec<CopiedFile> {
     platform.binaries.iter().map(copied).collect()
 }
 
-/// Returns the paths of all binaries in the build context.
+/// Returns the build-context paths of all binaries in an image.
 pub(crate) fn staged_binaries(image: &Image) -> Vec<String> {
     image.platforms.iter().flat_map(copied_binaries).map(|copied| copied.source).collect()
 }
 
-/// Returns the files of a platform, with their paths in the build context and in the image. `mode_of` returns the mode
-/// of a single file, or `None` for a directory.
+/// Returns a platform's files, with their paths in the build context and in the image. `mode_of` returns the mode of a
+/// single file, or `None` for a directory.
 pub(crate) fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<String>) -> Vec<CopiedFile> {
     let copied = |(index, file): (usize, &FileEntry)| {
         let name = file.from.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
@@ -307,7 +306,7 @@ fn render_template(name: &str, source: &str, variables: &TemplateVariables<'_>) 
     Ok(rendered.map_err(|error| explain(&error, name, source))?)
 }
 
-/// Converts a template error. The message contains the location, and a hint suggests a similar variable.
+/// Converts a template error. The message contains the location, and unknown variables get a hint with a similar name.
 fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
     let template = error.name().unwrap_or(name);
     let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
@@ -315,7 +314,7 @@ fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
     if error.kind() != ErrorKind::UndefinedError {
         let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
         return Failure::new(Class::Config, format!("{template}{line}: {}{detail}", error.kind()))
-            .hint("see the template syntax: https://docs.rs/minijinja/latest/minijinja/syntax/");
+            .hint("for the template syntax, see https://docs.rs/minijinja/latest/minijinja/syntax/");
     }
     Failure::new(Class::Config, format!("{template}{line}: unknown variable '{code}'"))
         .did_you_mean(code, VARIABLES.iter().map(|(name, _, _)| *name))

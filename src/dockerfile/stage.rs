@@ -14,12 +14,12 @@ use crate::platform::Platform;
 
 /// A rendered Dockerfile and the inputs for evaluating its stages.
 pub(crate) struct StageSource<'a> {
-    /// Name of the image.
+    /// Name of the image that the Dockerfile is for.
     pub image: &'a str,
     pub dockerfile: &'a render::Dockerfile,
-    /// Build arguments passed to the build.
+    /// Build arguments that are passed to the build, by name.
     pub passed_args: IndexMap<String, String>,
-    /// Paths in the build context of all binaries.
+    /// Paths of all binaries in the build context.
     pub binaries: Vec<String>,
 }
 
@@ -28,11 +28,11 @@ pub(crate) struct StageSource<'a> {
 pub(crate) struct StageCopy {
     /// Normalized paths, relative to the build context. Empty for WORKDIR, which only creates a directory.
     pub sources: Vec<String>,
-    /// Absolute path in the image. It is a directory if it ends with `/`.
+    /// Absolute path in the image. A trailing `/` marks a directory.
     pub target: String,
-    /// Mode for the copied files and directories. `None` keeps their modes.
+    /// Mode for the copied files and directories. `None` keeps their existing modes.
     pub mode: Option<u32>,
-    /// Owner as `user[:group]`, by ID or name. `None` is root.
+    /// Owner as `user[:group]`, by ID or name. `None` means root.
     pub owner: Option<String>,
     /// Text of the instruction, for the image history.
     pub text: String,
@@ -85,7 +85,7 @@ impl<'a> StageSource<'a> {
         self.dockerfile.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim()
     }
 
-    /// Creates an error that contains the template and the line, with a hint.
+    /// Creates an error whose message names the template and the line, and adds a hint.
     pub(crate) fn failure(&self, error: &StageError, stage: &str, line: &str) -> Failure {
         let image = self.image;
         let location = self.dockerfile.locate(stage, line);

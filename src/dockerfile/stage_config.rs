@@ -96,7 +96,7 @@ impl StageConfig {
 
     pub(crate) fn set_entrypoint(&mut self, command: &Command<'_>) {
         self.set("Entrypoint", self.command(command));
-        // The base's CMD contains arguments for the base's own entrypoint.
+        // The base's CMD is meant for the base's own entrypoint, so it does not apply to a new one.
         if !self.sets_cmd {
             self.config.remove("Cmd");
         }
@@ -148,7 +148,7 @@ impl StageConfig {
                 "retries" => ("Retries", retries(text)?),
                 other => return Err(StageError::unsupported(format!("HEALTHCHECK --{other}"))),
             };
-            // Zero means the default.
+            // Omit zero, which stands for the default.
             if number > 0 {
                 value.insert(key.to_owned(), number.into());
             }

@@ -1,8 +1,8 @@
-//! Dockerfile templates: locating rendered lines, and quoting values.
+//! Locates rendered lines in Dockerfile templates, and quotes values for use in them.
 
 use minijinja::value::Value;
 
-/// A template and the stage that it was rendered for.
+/// A template's text, and the stage that was rendered from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TemplateText {
     pub stage: String,

@@ -1,5 +1,5 @@
-//! Checks rendered templates, regardless of the engine: known instructions, the stage name, the binaries, and the
-//! configured settings.
+//! Checks rendered templates for mistakes that affect every engine: unknown instructions, wrong stage names, missing
+//! binaries, and ignored settings.
 
 use std::collections::BTreeSet;
 
@@ -8,17 +8,17 @@ use super::template::{TemplateText, quote};
 use crate::error::{Class, Failure};
 use crate::plan::{ImagePlatform, Template};
 
-/// Checks a rendered template for errors that would otherwise be found only after compiling, or never. `text` is the
-/// rendered text for one platform.
+/// Checks a rendered template for errors that would otherwise be detected only after compiling, or not at all. `text`
+/// is the rendered text for one platform.
 pub(crate) fn check(template: &TemplateText, text: &str, platform: &ImagePlatform) -> Result<(), Failure> {
     let name = &template.name;
     let instructions = instructions(text);
     check_stage_name(name, &instructions, &template.stage)?;
     if !text.contains(&format!("{}/", platform.platform)) {
-        let message = format!("{name}: the template does not copy the binaries of {}", platform.platform);
+        let message = format!("{name}: the template does not copy the binaries for {}", platform.platform);
         return Err(Failure::new(Class::Config, message).hint("add `{% include \"contents\" %}`"));
     }
-    // A custom frontend or escape character follows different rules.
+    // With a custom frontend or escape character, different rules apply.
     let has_directives = text.lines().take_while(|line| line.starts_with('#')).any(|line| line.contains('='));
     if !has_directives {
         check_keywords(template, &instructions)?;
@@ -54,7 +54,6 @@ fn check_configured_keys(name: &str, instructions: &[InstructionText<'_>], keys:
 
 /// A configuration key and the Dockerfile instruction that sets it.
 struct ConfiguredKey<'a> {
-    /// Keyword of the instruction.
     keyword: &'static str,
     /// Name of the variable or label. Empty for other instructions.
     name: &'a str,
@@ -78,7 +77,8 @@ impl ConfiguredKey<'_> {
         ConfiguredKey { keyword, name }
     }
 
-    /// Reports whether a word of an instruction sets the name. A word that starts with a variable always matches.
+    /// Reports whether a word in an instruction sets the variable or label. A word that starts with `$` always matches,
+    /// because its value is unknown.
     fn is_set_by(&self, word: &str) -> bool {
         let rest = word.trim_start_matches(['"', '\'']).strip_prefix(self.name);
         word.starts_with('$') || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', '"', '\'']))
@@ -119,7 +119,7 @@ pub(crate) fn args_before_from(text: &str) -> Vec<String> {
     args.map(|arg| arg.text).collect()
 }
 
-/// Returns an error if a platform's template has an ARG before FROM that the first platform's template does not have. A
+/// Returns an error if a platform's template has an ARG before FROM that the first platform's template lacks. A
 /// Dockerfile contains the stages of all platforms, and only arguments before its first FROM are global.
 pub(crate) fn check_args_before_from(name: &str, first: &[String], other: &[String]) -> Result<(), Failure> {
     let Some(arg) = other.iter().find(|arg| !first.contains(arg)) else { return Ok(()) };

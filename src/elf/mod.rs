@@ -1,6 +1,6 @@
 //! Parses ELF files: what a file requires to be loaded, and which symbol versions it provides to other files. Like a
-//! dynamic loader, uses program headers and the dynamic section. Section headers are used only for ARM's build
-//! attributes, which program headers do not cover (ELF gABI; symbol versions: LSB Core, "Symbol Versioning").
+//! dynamic loader, this module uses program headers and the dynamic section. Section headers are used only for ARM's
+//! build attributes, which program headers do not cover (ELF gABI; symbol versions: LSB Core, "Symbol Versioning").
 
 pub(crate) mod processor;
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use self::processor::{ArmAttributes, cpu_level, float_abi};
 use crate::platform::ElfIdentity;
 
-/// Maximum number of bytes of a dynamic loader to search for its built-in library directories.
+/// Maximum number of bytes to search in a dynamic loader for its built-in library directories.
 const MAX_LOADER_SIZE: u64 = 8 << 20;
 
 /// The properties of an ELF file that matter for running or loading it.
@@ -23,10 +23,10 @@ pub(crate) struct Elf {
     /// Whether the file can be executed: its type is ET_EXEC or ET_DYN, and it has an entry point and loadable
     /// segments.
     pub executable: bool,
-    /// Whether the file contains all bytes of its segments, so that it is not truncated.
+    /// Whether the file contains all bytes of its segments, and therefore is not truncated.
     #[serde(rename = "whole")]
     pub is_complete: bool,
-    /// Lowest instruction set level that can run the file, if it specifies one: 7 for ARMv7, 3 for x86-64-v3.
+    /// Instruction set level that the file requires, if it specifies one: 7 for ARMv7, 3 for x86-64-v3.
     #[serde(rename = "level")]
     pub cpu_level: Option<u8>,
     /// Path of the dynamic loader (PT_INTERP). `None` for static binaries.
@@ -36,9 +36,9 @@ pub(crate) struct Elf {
     /// Libraries that the file is linked against (DT_NEEDED).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needed: Vec<String>,
-    /// Unmodified DT_RPATH: library directories separated by colons.
+    /// The unmodified DT_RPATH: library directories separated by colons.
     pub rpath: Option<String>,
-    /// Unmodified DT_RUNPATH: library directories separated by colons.
+    /// The unmodified DT_RUNPATH: library directories separated by colons.
     pub runpath: Option<String>,
     /// Symbol versions that the file requires from libraries.
     #[serde(rename = "wants", default, skip_serializing_if = "Vec::is_empty")]
@@ -73,7 +73,7 @@ pub(crate) struct RuntimeRequirements {
     glibc: Option<String>,
 }
 
-/// Prefix of the names of glibc's symbol versions.
+/// Prefix of glibc's symbol version names.
 const GLIBC_PREFIX: &str = "GLIBC_";
 /// Maximum size of a string table in bytes. Files with a larger one are rejected as corrupt.
 const MAX_STRING_TABLE_SIZE: u64 = 64 << 20;
@@ -90,7 +90,7 @@ impl Elf {
         }
     }
 
-    /// Creates the properties of a file if only its machine is known.
+    /// Creates the properties of a file about which only the machine is known.
     pub(crate) fn with_identity(identity: ElfIdentity) -> Elf {
         Elf {
             identity,
@@ -142,7 +142,7 @@ fn highest_glibc<'a>(versions: impl Iterator<Item = &'a str>) -> Option<String> 
     Some(numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("."))
 }
 
-/// Splits a version into its numbers. `None` if a component is not a number.
+/// Splits a version into its numbers. Returns `None` if a component is not a number.
 pub(crate) fn parse_version(version: &str) -> Option<Vec<u32>> {
     version.split('.').map(|part| part.parse().ok()).collect()
 }
@@ -290,12 +290,12 @@ impl<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>> Dynamic<
 
 fn text<'a, R: ReadRef<'a>>(strings: &StringTable<'a, R>, offset: u64) -> Result<String> {
     let bytes = u32::try_from(offset).ok().and_then(|offset| strings.get(offset).ok());
-    let bytes = bytes.context("name is outside of the string table")?;
+    let bytes = bytes.context("name is outside the string table")?;
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// Finds the library directories that are built into glibc's loader: the longest sequence of adjacent strings that are
-/// absolute paths containing "lib" and ending with a slash.
+/// Finds the library directories that are built into glibc's loader: the longest run of adjacent strings that are
+/// absolute paths, contain "lib" and end with a slash.
 fn library_dirs_in_loader(loader: &[u8]) -> Vec<String> {
     let is_library_dir =
         |text: &&[u8]| text.starts_with(b"/") && text.ends_with(b"/") && text.windows(3).any(|w| w == b"lib");

@@ -5,7 +5,7 @@ use object::{Endianness, ReadRef, elf};
 
 use crate::platform::FloatAbi;
 
-/// Build attributes of a 32-bit ARM file, from its section `.ARM.attributes` (Addenda to the ABI for the Arm
+/// Build attributes of a 32-bit ARM file, from its `.ARM.attributes` section (Addenda to the ABI for the Arm
 /// Architecture, §3).
 #[derive(Debug, Default)]
 pub(crate) struct ArmAttributes {
@@ -52,7 +52,7 @@ impl ArmAttributes {
                 28 => result.floats = Some(attributes.read_integer()?),
                 // Tag_compatibility has a number and a string.
                 32 => drop((attributes.read_integer()?, attributes.read_string()?)),
-                // Tags of CPU names, and odd tags above 32, have a string.
+                // CPU name tags, and odd tags above 32, have a string.
                 4 | 5 => drop(attributes.read_string()?),
                 odd if odd > 32 && odd % 2 == 1 => drop(attributes.read_string()?),
                 _ => drop(attributes.read_integer()?),
@@ -68,7 +68,8 @@ pub(crate) fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes
         // Linkers set one of these flags in executables (ELF for the Arm Architecture, §5.2).
         elf::EM_ARM if flags.0 & elf::EF_ARM_ABI_FLOAT_HARD != 0 => Some(FloatAbi::Hard),
         elf::EM_ARM if flags.0 & elf::EF_ARM_ABI_FLOAT_SOFT != 0 => Some(FloatAbi::Soft),
-        // Older linkers do not set the flags in libraries. The value 1 means that arguments are in VFP registers.
+        // Older linkers do not set the flags in libraries. The value 1 means that arguments are passed in VFP
+        // registers.
         elf::EM_ARM => attributes.floats.filter(|args| *args == 1).map(|_| FloatAbi::Hard),
         // RISC-V ELF psABI, "File Header".
         elf::EM_RISCV => match flags.riscv_float_abi() {
@@ -81,7 +82,7 @@ pub(crate) fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes
     }
 }
 
-/// Returns the lowest instruction set level that can run a file, if the file specifies one.
+/// Returns the instruction set level that a file requires, if the file specifies one.
 pub(crate) fn cpu_level<'data, Segment: ProgramHeader<Endian = Endianness>, R: ReadRef<'data>>(
     machine: elf::Machine,
     attributes: &ArmAttributes,
@@ -102,8 +103,8 @@ pub(crate) fn cpu_level<'data, Segment: ProgramHeader<Endian = Endianness>, R: R
     }
 }
 
-/// Returns the x86-64 level that the notes of a segment require (GNU_PROPERTY_X86_ISA_1_NEEDED in x86-64 psABI,
-/// "Program Property").
+/// Returns the x86-64 level that a segment's notes require (GNU_PROPERTY_X86_ISA_1_NEEDED in x86-64 psABI, "Program
+/// Property").
 fn isa_needed<'data, Segment: ProgramHeader<Endian = Endianness>, R: ReadRef<'data>>(
     segment: &Segment,
     endian: Endianness,

@@ -1,4 +1,4 @@
-//! The catalogue of checks. Codes, names and severities never change. Explanations come from docs/checks.md.
+//! The catalog of checks. Codes, names and severities never change. Explanations come from docs/checks.md.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::closest_match;
 
-/// The severity of a finding. Errors stop a publish, warnings do not.
+/// The severity of a finding. Errors stop `publish`, but warnings do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -32,7 +32,7 @@ pub(crate) struct Check {
     pub code: &'static str,
     pub name: &'static str,
     pub severity: Severity,
-    /// The problem that the check finds, in a few words.
+    /// A short description of the problem that the check finds.
     pub title: &'static str,
 }
 
@@ -89,8 +89,8 @@ checks! {
 const CHECKS_PAGE: &str = include_str!("../../docs/checks.md");
 
 impl Check {
-    /// Explains what the check means, what causes it and how to fix it. Returns the code and the name, the severity and
-    /// the title, and the paragraphs of the check's section in docs/checks.md.
+    /// Returns an explanation of the check: its code and name, its severity and title, and the paragraphs of its
+    /// section in docs/checks.md.
     pub(crate) fn explanation(&self) -> String {
         let Check { code, name, severity, title } = self;
         format!("{code} {name}\n\n{}: {title}\n\n{}", severity.label(), self.documentation())
@@ -171,7 +171,7 @@ mod tests {
         let codes: Vec<&str> = warnings.map(|check| check.code).collect();
         let (last, others) = codes.split_last().unwrap();
         let sentence = format!("{}, and {last} are warnings", others.join(", "));
-        let introduction = CHECKS_PAGE.split("\n## ").next().unwrap();
+        let introduction = CHECKS_PAGE.split("\n## ").next().unwrap().replace('\n', " ");
         assert!(introduction.contains(&sentence), "{sentence}");
     }
 

@@ -1,4 +1,4 @@
-//! Findings: problems that a check found in an image.
+//! Findings: problems that checks found in an image.
 
 pub(crate) mod catalogue;
 
@@ -19,7 +19,7 @@ pub(crate) fn printable(text: &str) -> String {
 #[serde(into = "FindingJson")]
 pub(crate) struct Finding {
     pub code: CheckCode,
-    /// Platform as written in the index or the config. None if the finding is about the index.
+    /// Platform as written in the index or the config. None if the finding is about the index itself.
     pub platform: Option<String>,
     /// Absolute path in the image.
     pub file: Option<String>,
@@ -28,7 +28,7 @@ pub(crate) struct Finding {
 }
 
 impl Check {
-    /// Creates a finding of this check without a platform or a file.
+    /// Creates a finding for this check, without a platform or a file.
     pub(crate) fn finding(&'static self, reason: impl Into<String>, fix: impl Into<String>) -> Finding {
         let (reason, fix) = (printable(&reason.into()), printable(&fix.into()));
         Finding { code: CheckCode(self), platform: None, file: None, reason, fix }
@@ -69,11 +69,11 @@ impl fmt::Display for Finding {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Written"))]
 struct FindingJson {
-    /// Code of the check, such as `MA010`. docs/checks.md explains each.
+    /// Code of the check, such as `MA010`. docs/checks.md explains each code.
     code: &'static str,
     name: &'static str,
     severity: Severity,
-    /// Platform as written in the index or the config. None if the finding is about the index.
+    /// Platform as written in the index or the config. Null if the finding is about the index itself.
     platform: Option<String>,
     /// Absolute path in the image.
     file: Option<String>,

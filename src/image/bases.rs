@@ -1,4 +1,4 @@
-//! Base images: pins them to digests before the build, and pulls them for the embedded engine.
+//! Pins base images to digests before the build, and pulls them for the embedded engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,35 +22,35 @@ use crate::threads::parallel;
 use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
 
-/// All base images of a run, pinned to digests.
+/// All base images used in a run, pinned to digests.
 pub(crate) struct ResolvedBases {
     pub pinned: PinnedBases,
-    /// The manifest or index of each base, by its pinned reference.
+    /// The manifest or index of each base, keyed by pinned reference.
     manifests: BTreeMap<String, FetchedManifest>,
 }
 
 /// A base image pinned to a digest.
 pub(crate) struct ResolvedBase {
-    /// `name@sha256:…`
+    /// The pinned reference: `name@sha256:…`.
     pinned: String,
-    /// The manifest or index with that digest.
+    /// The manifest or index that the pinned reference points to.
     manifest: FetchedManifest,
 }
 
-/// The image of a base for one platform.
+/// A base image for one platform.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct BaseImage {
-    /// The complete image config (image-spec, config.md).
+    /// The complete config of the image (image-spec, config.md).
     pub config: Value,
     /// Layers from bottom to top, with OCI media types.
     pub layers: Vec<Layer>,
     pub rootfs: RootFs,
 }
 
-/// Pulled base images, by the configured reference and the platform.
+/// Pulled base images, keyed by configured reference and platform.
 pub(crate) type PulledBases = BTreeMap<(String, Platform), Arc<BaseImage>>;
 
-/// Pins every base of `images` to the current digest of its tag, and checks that it supports the images' platforms.
+/// Pins every base of `images` to its tag's current digest, and checks that the base supports the images' platforms.
 pub(crate) fn pin(images: &[Image], registry: &Registry, ui: &Ui) -> Result<ResolvedBases> {
     let (mut pinned_bases, mut manifests) = (PinnedBases::default(), BTreeMap::new());
     for (base, platforms) in platforms_by_base(images) {
@@ -61,7 +61,7 @@ pub(crate) fn pin(images: &[Image], registry: &Registry, ui: &Ui) -> Result<Reso
     Ok(ResolvedBases { pinned: pinned_bases, manifests })
 }
 
-/// Pins a base to the current digest of its tag, and checks that it supports `platforms`.
+/// Pins a base to its tag's current digest, and checks that the base supports `platforms`.
 pub(crate) fn resolve(
     base: &str,
     platforms: &BTreeSet<Platform>,
@@ -88,7 +88,7 @@ pub(crate) fn platforms_by_base(images: &[Image]) -> BTreeMap<&str, BTreeSet<Pla
     bases
 }
 
-/// Returns the platforms that a base supports, as `os/architecture[/variant]`.
+/// Returns the platforms that a base supports, formatted as `os/architecture[/variant]`.
 fn available_platforms(base: &str, fetched: &FetchedManifest, registry: &Registry) -> Result<BTreeSet<String>> {
     if fetched.is_index() {
         let index = fetched.index()?;
@@ -114,7 +114,7 @@ fn use_other_base(platform: Platform) -> String {
     format!("use another base for this platform: platform.\"{platform}\" = {{ base = \"…\" }}")
 }
 
-/// Pulls every base into the cache for each platform that needs it.
+/// Pulls every base into the cache, for each platform that uses it.
 pub(crate) fn pull(
     images: &[Image],
     bases: &ResolvedBases,
@@ -150,7 +150,7 @@ fn pull_platform(
     let config = cache.blob(manifest.config(), |file| registry.download_blob(repository, manifest.config(), file))?;
     let config: Value = serde_json::from_slice(&fs_err::read(config)?).map_err(|error| {
         Failure::new(Class::Registry, format!("the config blob is not a container image config: {error}"))
-            .hint("check the name: registries also store artifacts that are not container images")
+            .hint("check the name of the base: registries also store other kinds of artifacts")
     })?;
     let layers = pull_layers(repository, &manifest, &config, registry, cache, timings)?;
     let rootfs = read_rootfs(&layers, cache)?;
@@ -173,15 +173,15 @@ fn platform_manifest(
     })?;
     let media_type = entry.media_type().to_string();
     if media_type.contains("index") || media_type.contains("manifest.list") {
-        let message = format!("the index entry for {platform} is another index instead of an image");
+        let message = format!("the index entry for {platform} is another index, not an image");
         return Err(Failure::new(Class::Config, message)
-            .hint(format!("use the inner index: base = \"{repository}@{}\"", entry.digest()))
+            .hint(format!("use the inner index as the base: base = \"{repository}@{}\"", entry.digest()))
             .into());
     }
     Ok(registry.fetch_manifest(&format!("{repository}@{}", entry.digest()))?.manifest()?)
 }
 
-/// Selects the entry for a platform, or else the entry for an older variant that the platform can run.
+/// Selects the index entry for a platform or, failing that, for an older variant that the platform can run.
 fn select(entries: &[Descriptor], platform: Platform) -> Option<&Descriptor> {
     platform.compatible_platforms().find_map(|runs| {
         entries
@@ -204,7 +204,7 @@ fn pull_layers(
         let (layers, ids) = (manifest.layers().len(), diff_ids.len());
         return Err(Failure::new(
             Class::Verify,
-            format!("the manifest lists {layers} layers, but the config lists {ids}"),
+            format!("the manifest lists {layers} layers, but the config lists {ids} diff IDs"),
         )
         .hint("use another base")
         .into());
@@ -223,7 +223,8 @@ fn pull_layers(
     })
 }
 
-/// Returns the OCI media type of a layer. Docker's media types have the same content (image-spec, media-types.md).
+/// Returns the OCI equivalent of a layer's media type. Docker's layer formats are identical to the OCI formats
+/// (image-spec, media-types.md).
 fn oci_media_type(media_type: &str) -> Result<&'static str, Failure> {
     match media_type {
         "application/vnd.oci.image.layer.v1.tar" | "application/vnd.docker.image.rootfs.diff.tar" => {

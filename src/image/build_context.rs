@@ -1,5 +1,5 @@
-//! Build contexts: `target/multiarch/<image>/`, laid out as `<os>/<architecture>[/<variant>]/<binary>`, with fixed file
-//! modes. They are kept after the build for inspection.
+//! Creates build contexts in `target/multiarch/<image>/`, with binaries at `<os>/<architecture>[/<variant>]/<binary>`
+//! and with fixed file modes. Build contexts are kept after the build for inspection.
 
 use std::collections::BTreeSet;
 use std::fs::{FileType, Metadata};
@@ -25,17 +25,18 @@ pub(crate) struct StagedContext {
 
 /// Returns the build context directory of an image.
 pub(crate) fn context_dir(paths: &Paths, image: &Image) -> Utf8PathBuf {
-    // Names never contain `+`, so images `a/b` and `a-b` get different directories.
+    // Image names never contain `+`, so images `a/b` and `a-b` get different directories.
     paths.work_dir().join(image.name.replace('/', "+"))
 }
 
-/// Returns the mode for a file of the workspace, `0755` or `0644`. `None` if `from` is a directory or does not exist.
+/// Returns the mode to give a workspace file in the image: `0755` if it is executable, and `0644` otherwise. Returns
+/// `None` if `from` is a directory or does not exist.
 pub(crate) fn file_mode(root: &Utf8Path, from: &str) -> Option<String> {
     let metadata = fs_err::metadata(root.join(from)).ok().filter(std::fs::Metadata::is_file)?;
     Some(if metadata.permissions().mode() & 0o111 == 0 { "0644" } else { "0755" }.to_owned())
 }
 
-/// Checks before compilation that the files to copy from the workspace exist and can be copied.
+/// Checks before compilation that all files to be copied from the workspace exist and can be copied.
 pub(crate) fn check_files(images: &[Image], paths: &Paths) -> Result<()> {
     for image in images {
         let mut checked = BTreeSet::new();
@@ -53,13 +54,13 @@ fn check_file(image: &Image, file: &FileEntry, paths: &Paths) -> Result<()> {
         Failure::new(Class::Config, format!("image '{}': files.from '{}' {problem}", image.name, file.from))
     };
     let real = path.canonicalize_utf8().map_err(|_| {
-        failure("does not exist").hint(format!("check the path, which is relative to the workspace root: {path}"))
+        failure("does not exist").hint(format!("check that {path} exists: paths are relative to the workspace root"))
     })?;
     let root = paths.root.canonicalize_utf8().unwrap_or_else(|_| paths.root.clone());
     if !real.starts_with(&root) {
         return Err(failure("is outside the workspace").hint(format!("copy it into {}", paths.root)).into());
     }
-    // The target directory may not exist yet, so it cannot be canonicalized.
+    // The target directory may not exist yet, in which case it cannot be canonicalized.
     let target_dir = match paths.target_dir.strip_prefix(&paths.root) {
         Ok(relative) => root.join(relative),
         Err(_) => paths.target_dir.clone(),
@@ -89,7 +90,7 @@ const COMMON_PATHS: [&str; 7] = [
     "rootfs/tmp",
 ];
 
-/// Reports whether the build context of an image will contain `path` as a file or directory. `root` is the workspace
+/// Reports whether an image's build context will contain `path`, as a file or as a directory. `root` is the workspace
 /// root.
 pub(crate) fn will_contain(image: &Image, root: &Utf8Path, path: &str) -> bool {
     COMMON_PATHS.iter().any(|common| is_at_or_above(path, common))
@@ -128,7 +129,7 @@ pub(crate) fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir:
     Ok(StagedContext { dir, dockerfile })
 }
 
-/// Adds the binaries of an image to its build context, checking that each one matches its platform.
+/// Adds an image's binaries to its build context, checking that each one matches its platform.
 pub(crate) fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Path) -> Result<()> {
     for platform in &image.platforms {
         for (binary, copied) in platform.binaries.iter().zip(render::copied_binaries(platform)) {
@@ -149,7 +150,7 @@ pub(crate) fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Pat
     Ok(())
 }
 
-/// Fails if a dynamically linked binary is copied to `scratch`, which has no dynamic loader.
+/// Fails if a dynamically linked binary is added to an image based on `scratch`, which has no dynamic loader.
 fn check_interpreter(base: &str, interpreter: Option<&str>, name: &str) -> Result<(), Failure> {
     match interpreter {
         Some(interpreter) if base == "scratch" => Err(Failure::new(
@@ -174,7 +175,7 @@ fn copy_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path) -> Result<()> {
 
 type Visit<'a> = &'a mut dyn FnMut(&Utf8Path, &Utf8Path, &Metadata) -> Result<()>;
 
-/// Calls `visit` with the source and destination of `from` and of everything below it. Follows symbolic links, but
+/// Calls `visit` with the source and destination paths of `from` and everything below it. Follows symbolic links, but
 /// fails if one points outside `root`.
 fn visit_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path, visit: Visit<'_>) -> Result<()> {
     let metadata = fs_err::symlink_metadata(from)?;
@@ -183,15 +184,18 @@ fn visit_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path, visit: Visit<'_>)
         if !real.starts_with(root) {
             return Err(Failure::new(
                 Class::Config,
-                format!("{from} is a symbolic link to {real}, outside the workspace"),
+                format!("{from} is a symbolic link to {real}, which is outside the workspace"),
             )
             .hint("copy the file into the workspace")
             .into());
         }
         if from.starts_with(&real) {
-            return Err(Failure::new(Class::Config, format!("{from} is a symbolic link to {real}, which contains it"))
-                .hint("list only the files and directories that the image needs")
-                .into());
+            return Err(Failure::new(
+                Class::Config,
+                format!("{from} is a symbolic link to {real}, which contains the link"),
+            )
+            .hint("list only the files and directories that the image needs")
+            .into());
         }
         return visit_tree(&real, to, root, visit);
     }
@@ -210,7 +214,8 @@ fn visit_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path, visit: Visit<'_>)
     Ok(())
 }
 
-/// Returns a description of a special file, or `None` for any other file. Opening a special file may block.
+/// Returns a description of a special file, such as a named pipe, or `None` for any other file. Opening a special file
+/// may block.
 fn special_file(file_type: FileType) -> Option<&'static str> {
     if file_type.is_fifo() {
         Some("a named pipe")
@@ -232,7 +237,7 @@ fn copy_file(from: &Utf8Path, to: &Utf8Path, mode: u32) -> Result<()> {
 }
 
 /// Sets the mode of all directories except `tmp` to 0755, regardless of the umask. Keeps modification times, because
-/// BuildKit detects changed files by size and time. Both engines set the times in the image.
+/// BuildKit detects changed files by their size and modification time. Both engines override the times in the image.
 fn set_modes(dir: &Utf8Path) -> Result<()> {
     for entry in dir.read_dir_utf8()? {
         let entry = entry?;

@@ -14,7 +14,7 @@ use crate::error::{self, Class, Failure, message_with_causes};
 use crate::plan::{EngineOptions, Image, Paths};
 use crate::ui::Ui;
 
-/// An image builder. Both engines build equivalent images from the same Dockerfile.
+/// An engine that builds images. Both engines build equivalent images from the same Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Engine {
     Buildx(Builder),
@@ -33,7 +33,7 @@ impl EngineSelection {
         EngineSelection { engine, why: why.into() }
     }
 
-    /// Returns the name of the engine as a value of `--engine`.
+    /// Returns the engine's name, as accepted by `--engine`.
     pub(crate) fn name(&self) -> &'static str {
         match self.engine {
             Engine::Buildx(_) => "buildx",
@@ -47,14 +47,15 @@ impl EngineSelection {
 pub(crate) struct EngineRequest<'a> {
     pub options: &'a EngineOptions,
     pub images: &'a [Image],
-    /// One Dockerfile for each image, in the same order.
+    /// The Dockerfiles of the images, in the same order as `images`.
     pub dockerfiles: &'a [Dockerfile],
     pub paths: &'a Paths,
     pub source_date_epoch: u64,
 }
 
 impl EngineRequest<'_> {
-    /// Returns the reason if the embedded engine cannot build the images. Fails if no engine can build them.
+    /// Returns the reason why the embedded engine cannot build the images, or `None` if it can. Fails if no engine can
+    /// build them.
     pub(crate) fn needs_buildx(&self) -> Result<Option<Failure>, Failure> {
         let images = self.images.iter().zip(self.dockerfiles);
         let mut refusals: Vec<Refusal> =
@@ -112,8 +113,8 @@ pub(crate) fn choose(request: EngineRequest<'_>, ui: &Ui) -> Result<EngineSelect
     decide(request.options.choice, request.needs_buildx()?, find_builder)
 }
 
-/// Decides which engine to use. `needs_buildx` is the reason if the embedded engine cannot be used. `find_builder` is
-/// called only if the decision depends on it.
+/// Decides which engine to use. `needs_buildx` is the reason why the embedded engine cannot be used, or `None` if it
+/// can. `find_builder` is called only if the decision depends on the available builders.
 pub(crate) fn decide(
     choice: EngineChoice,
     needs_buildx: Option<Failure>,
@@ -148,7 +149,7 @@ fn prefer_existing_builder(builder: Result<Builder, BuilderError>) -> Result<Eng
                 Ok(EngineSelection::new(Engine::Buildx(builder), why))
             }
         },
-        // Common on machines that do not run Docker, so a short reason replaces Docker's long message.
+        // This is common on machines that do not run Docker, so report a short reason instead of Docker's long message.
         Err(BuilderError::NoDaemon(_)) => embedded("no Docker daemon is running"),
         Err(error) => {
             let error = anyhow::Error::from(error);

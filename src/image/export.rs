@@ -29,7 +29,7 @@ pub(crate) fn check(outputs: &[Output]) -> Result<(), Failure> {
 
 fn check_layout(dir: &Utf8Path) -> Result<(), Failure> {
     let layout = Replaceable { name: "an OCI layout", is_present: dir.join("oci-layout").is_file() };
-    let archive = format!("to write an archive: `--output oci-archive:{dir}`");
+    let archive = format!("to write an archive, use `--output oci-archive:{dir}`");
     fs::check_output_dir(&format!("output {dir}"), dir, &layout, &archive)?;
     check_writable(dir, dir, "oci:image")
 }
@@ -55,11 +55,11 @@ fn failure(output: &Utf8Path, problem: &str) -> Failure {
     Failure::new(Class::Config, format!("output {output} {problem}"))
 }
 
-/// Fails if the directory of an output is not writable. `alternative` is a value of `--output` for the hint.
+/// Fails if an output's directory is not writable. `alternative` is the `--output` value to suggest in the hint.
 fn check_writable(output: &Utf8Path, dir: &Utf8Path, alternative: &str) -> Result<(), Failure> {
     fs::check_writable(dir).map_err(|error| {
         failure(output, &format!("cannot be written: {error}"))
-            .hint(format!("write to a directory that you have access to: `--output {alternative}`"))
+            .hint(format!("use a directory that you can write to: `--output {alternative}`"))
     })
 }
 
@@ -76,7 +76,7 @@ fn is_archive(path: &Utf8Path) -> bool {
     archive.entries_with_seek().is_ok_and(|mut entries| entries.any(is_layout))
 }
 
-/// Writes all outputs. `layouts` has one entry for each image, in the same order.
+/// Writes all outputs. `layouts` contains one layout per image, in the same order as `images`.
 pub(crate) fn write(outputs: &[Output], images: &[Image], layouts: &[&Layout], ui: &Ui) -> Result<()> {
     let images: Vec<(&Image, &Layout)> = images.iter().zip(layouts.iter().copied()).collect();
     for output in outputs {
@@ -95,8 +95,8 @@ pub(crate) fn write(outputs: &[Output], images: &[Image], layouts: &[&Layout], u
     Ok(())
 }
 
-/// Returns the entry of an image in `index.json`, named after the image and its first tag. Adds no entries for other
-/// tags, because OCI tools can open a layout with a single entry without a name.
+/// Returns an image's entry for `index.json`, named after the image and its first tag. The other tags get no entries,
+/// because OCI tools can open a layout without being given a name only if it has a single entry.
 fn index_entry(image: &Image, layout: &Layout) -> Result<Value> {
     let name = format!("{}:{}", image.name, image.tags.first().map_or("latest", String::as_str));
     let mut entry = serde_json::to_value(&layout.descriptor)?;
@@ -104,17 +104,17 @@ fn index_entry(image: &Image, layout: &Layout) -> Result<Value> {
     Ok(entry)
 }
 
-/// Content of the `.gitignore` that makes git ignore the output directory.
+/// Content of the `.gitignore` file that makes git ignore the output directory.
 const IGNORE: &str = "# created by cargo multiarch\n*\n";
 
-/// Adds images to a layout, creating it if needed. Replaces images with the same name.
+/// Adds images to a layout, creating the layout if needed. Replaces existing images with the same names.
 fn add_to_layout(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
     let is_new = !dir.join("oci-layout").exists();
     fs_err::create_dir_all(dir.join("blobs/sha256"))?;
     if is_new {
         fs_err::write(dir.join(".gitignore"), IGNORE)?;
     }
-    // Builds of other workspaces may add images at the same time.
+    // Builds in other workspaces may add images to the layout at the same time.
     let _locked = fs::lock_file(&dir.join("oci-layout"), || {})?;
     let mut entries: Vec<Value> = Vec::new();
     if let Ok(text) = fs_err::read(dir.join("index.json")) {
@@ -130,7 +130,7 @@ fn add_to_layout(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
             let to = dir.join("blobs/sha256").join(name);
             let is_up_to_date = fs_err::File::open(&to).and_then(hash_reader).is_ok_and(|hash| hash.sha256 == name);
             if !is_up_to_date {
-                // Copied instead of linked, so that changes to the output do not affect later builds.
+                // Copy instead of linking, so that changes to the output do not affect later builds.
                 fs::copy_atomically(&blob, &to)?;
             }
         }
@@ -141,7 +141,7 @@ fn add_to_layout(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
     layout::write_index(dir, &entries)
 }
 
-/// Returns the paths of all blobs in a layout, sorted.
+/// Returns the sorted paths of all blobs in a layout.
 fn blobs(layout: &Layout) -> Result<BTreeSet<Utf8PathBuf>> {
     let dir = layout.dir.join("blobs/sha256");
     dir.read_dir_utf8()?.map(|entry| Ok(entry?.into_path())).collect()
@@ -177,7 +177,8 @@ pub(crate) fn archive(
     fs::persist(out.into_inner().map_err(io::IntoInnerError::into_error)?, file)
 }
 
-/// Appends a file to a tar archive. Its modification time is always 0, so that the same images give the same archive.
+/// Appends a file to a tar archive. The file's modification time is always 0, so that the same images always produce
+/// the same archive.
 fn append(tar: &mut tar::Builder<impl Write>, name: &str, size: u64, content: impl io::Read) -> Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_mode(0o644);

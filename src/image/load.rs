@@ -1,4 +1,4 @@
-//! Loads images into the local Docker or Podman, only for the platform that it runs natively.
+//! Loads images into the local Docker or Podman engine, but only for the engine's native platform.
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -14,16 +14,16 @@ use crate::process::{Cmd, check_interrupt, find_program};
 use crate::timings::Phase;
 use crate::ui::Ui;
 
-/// A program to load images into.
+/// A container engine to load images into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageLoader {
-    /// `docker` or `podman`
+    /// The container engine's command: `docker` or `podman`.
     program: &'static str,
-    /// The platform that the program runs natively.
+    /// The container engine's native platform.
     platform: Platform,
 }
 
-/// The command that prints the platform of a container engine.
+/// A command that prints a container engine's platform.
 struct PlatformQuery {
     program: &'static str,
     args: [&'static str; 3],
@@ -37,11 +37,11 @@ const PODMAN: PlatformQuery =
 /// The result of a [`PlatformQuery`].
 enum QueryResult {
     Platform(Platform),
-    /// The error output of a program that failed.
+    /// The error output of a failed command.
     Failed(String),
 }
 
-/// Finds the program to load images into. Fails if an image is not built for its platform.
+/// Finds the container engine to load images into. Fails if an image is not built for the engine's platform.
 pub(crate) fn find(images: &[Image], ui: &Ui) -> Result<ImageLoader> {
     let mut errors = Vec::new();
     for query in [DOCKER, PODMAN].iter().filter(|query| find_program(query.program).is_some()) {
@@ -55,10 +55,10 @@ pub(crate) fn find(images: &[Image], ui: &Ui) -> Result<ImageLoader> {
         }
     }
     Err(if errors.is_empty() {
-        Failure::new(Class::Engine, "`--load` needs docker or podman, and neither is installed")
+        Failure::new(Class::Engine, "`--load` needs docker or podman, but neither is installed")
             .hint("omit `--load`, or write an archive: `--output oci-archive:image.tar`")
     } else {
-        Failure::new(Class::Engine, format!("cannot load the image: {}", errors.join("; ")))
+        Failure::new(Class::Engine, format!("cannot load images: {}", errors.join("; ")))
             .hint("start Docker: `sudo systemctl start docker`")
     }
     .into())
@@ -88,7 +88,7 @@ impl PlatformQuery {
 }
 
 impl ImageLoader {
-    /// Selects the platform of an image to load.
+    /// Selects the platform to load from an image.
     fn select_platform(&self, image: &Image) -> Result<Platform, Failure> {
         let mut runs = self.platform.compatible_platforms();
         runs.find(|platform| image.platforms.iter().any(|other| other.platform == *platform)).ok_or_else(|| {
@@ -105,7 +105,7 @@ impl ImageLoader {
         })
     }
 
-    /// Loads images under all of their names. `layouts` has one entry for each image, in the same order.
+    /// Loads images under all of their names. `layouts` contains one layout per image, in the same order as `images`.
     pub(crate) fn load(&self, images: &[Image], layouts: &[&Layout], ui: &Ui) -> Result<()> {
         images.iter().zip(layouts).try_for_each(|(image, layout)| self.load_image(image, layout, ui))
     }
@@ -133,7 +133,7 @@ impl ImageLoader {
     }
 }
 
-/// Loads one platform of a layout under `names`, using a temporary archive at `file`.
+/// Loads a layout's image for one platform under `names`, using a temporary archive at `file`.
 pub(crate) fn load_platform(
     program: &str,
     layout: &Layout,
@@ -155,7 +155,7 @@ pub(crate) fn load_platform(
     loaded.map(drop)
 }
 
-/// Returns the entry of a manifest in `index.json`, with the name in the annotations that containerd's importer reads.
+/// Returns a manifest's entry for `index.json`, with `name` in the annotations that containerd's importer reads.
 fn named_entry(entry: &Descriptor, name: &str) -> Result<Value> {
     let reference: oci_spec::distribution::Reference = name.parse()?;
     let mut value = serde_json::to_value(entry)?;
@@ -163,7 +163,7 @@ fn named_entry(entry: &Descriptor, name: &str) -> Result<Value> {
     Ok(value)
 }
 
-/// Returns the `manifest.json` of an archive in the format of `docker save`.
+/// Returns the `manifest.json` of an archive in `docker save` format.
 fn docker_manifest(manifest: &ImageManifest, names: &[String]) -> Value {
     let path = |descriptor: &Descriptor| format!("blobs/sha256/{}", descriptor.digest().digest());
     let layers: Vec<String> = manifest.layers().iter().map(path).collect();

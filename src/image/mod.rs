@@ -1,4 +1,4 @@
-//! Builds images: stages files next to a rendered Dockerfile and runs an engine that builds an OCI layout from them.
+//! Builds images: stages files next to a rendered Dockerfile, and runs an engine that builds an OCI layout from them.
 
 pub(crate) mod bases;
 pub(crate) mod build_context;
@@ -18,7 +18,7 @@ use crate::dockerfile::render::{self, Dockerfile};
 use crate::error::{Class, Failure};
 use crate::plan::Image;
 
-/// Renders the Dockerfile of an image, reading its template and file modes from the workspace at `root`.
+/// Renders an image's Dockerfile, reading its template and file modes from the workspace at `root`.
 pub(crate) fn render(image: &Image, bases: &PinnedBases, root: &Utf8Path) -> Result<Dockerfile> {
     render::render(image, bases, &read_template, &|from| build_context::file_mode(root, from))
         .with_context(|| format!("image '{}'", image.name))
@@ -26,14 +26,14 @@ pub(crate) fn render(image: &Image, bases: &PinnedBases, root: &Utf8Path) -> Res
 
 fn read_template(path: &Utf8Path) -> Result<String> {
     let text = if path.exists() && !path.is_file() {
-        // Reading from a pipe would block.
+        // Do not try to read other types of files: reading from a pipe would block.
         Err(format!("{path} is not a regular file"))
     } else {
         fs_err::read_to_string(path).map_err(|error| error.to_string())
     };
     text.map_err(|error| {
         Failure::new(Class::Config, format!("cannot read the template: {error}"))
-            .hint("set `template` to a path relative to the workspace root or to the name of a built-in template")
+            .hint("set `template` to the name of a built-in template or to a path relative to the workspace root")
             .into()
     })
 }

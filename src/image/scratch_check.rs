@@ -1,19 +1,20 @@
-//! Checks that containers of an image based on `scratch` can start. Such an image contains only what is copied into it,
-//! so this check works before anything is compiled.
+//! Checks that containers can start from an image based on `scratch`. The image contains only the files that its
+//! Dockerfile copies, so this check can run before anything is compiled.
 
 use serde_json::Value;
 
 use crate::error::{Class, Failure};
 use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs, clean};
 
-/// Fails unless the image contains the program and the user given in `config`.
+/// Fails unless the image contains the program, user, and group specified in `config`.
 pub(crate) fn check(config: &Value, rootfs: &RootFs) -> Result<(), Failure> {
     let program = ["Entrypoint", "Cmd"].iter().find_map(|key| config[key].get(0)?.as_str());
     if let Some(program) = program.filter(|program| !has_program(program, config, rootfs)) {
         let failure = Failure::new(Class::Config, format!("the image starts '{program}', but does not contain it"));
         return Err(match program {
-            "/bin/sh" => failure
-                .hint("write ENTRYPOINT and CMD as lists, [\"/usr/local/bin/app\"], or use a base with a shell: 'scratch' has none"),
+            "/bin/sh" => failure.hint(
+                "write ENTRYPOINT and CMD as lists, such as [\"/usr/local/bin/app\"], or use a base with a shell",
+            ),
             _ => failure
                 .hint("start a binary in /usr/local/bin, add the program to `files`, or use a base that contains it"),
         });
@@ -40,8 +41,8 @@ fn has_entry(rootfs: &RootFs, file: &str, name: &str) -> bool {
     }
 }
 
-/// Reports whether a program exists. Searches PATH for a name without a slash, and resolves any other path against the
-/// working directory.
+/// Reports whether the image contains a program. Searches PATH for a name without a slash, and resolves any other path
+/// against the working directory.
 fn has_program(program: &str, config: &Value, rootfs: &RootFs) -> bool {
     let is_file = |path: &str| {
         let node = rootfs.resolve(path).ok().and_then(|path| rootfs.get(&path));

@@ -1,11 +1,12 @@
-//! Files that every image based on `scratch` gets besides its binaries: users, CA certificates, and directories.
+//! Writes the files that every image based on `scratch` gets besides its binaries: users, groups, CA certificates, and
+//! directories.
 
 use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::fs::{set_mode, write_with_mode};
 
-/// Paths of CA certificates on common Linux distributions, as in Go's crypto/x509.
+/// Paths of the CA certificate bundle on common Linux distributions, as in Go's crypto/x509.
 const CA_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -13,7 +14,7 @@ const CA_BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Writes the files that programs expect in a root file system to `dir`, for images based on `scratch`.
+/// Writes the files that programs expect in a root file system to `dir`. Only images based on `scratch` need them.
 pub(crate) fn write_scratch_rootfs(dir: &Utf8Path) -> Result<()> {
     let passwd = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
     let group = "root:x:0:\nnonroot:x:65532:\n";

@@ -29,7 +29,7 @@ impl Cache {
         fs::check_writable(&self.dir).map_err(|error| unusable(format!("{}: {error}", self.dir)))
     }
 
-    /// Returns the file of a blob. Calls `fetch` to write it if the cache has no valid copy.
+    /// Returns the path of a cached blob. Calls `fetch` to download it if the cache has no valid copy.
     pub(crate) fn blob(
         &self,
         blob: &Descriptor,
@@ -54,19 +54,19 @@ impl Cache {
             return Err(Failure::new(
                 Class::Verify,
                 format!(
-                    "expected {digest} with {} bytes, but the registry sent sha256:{sha256} with {size} bytes",
+                    "expected blob {digest} with {} bytes, but the registry sent sha256:{sha256} with {size} bytes",
                     blob.size()
                 ),
             )
-            .hint("contact the operator of the registry: the blob is damaged, or a proxy has changed it")
+            .hint("contact the registry's operator: the blob is damaged, or a proxy modified it")
             .into());
         }
         fs::persist(file, &path)?;
         Ok(path)
     }
 
-    /// Returns the cache directory. Also used for temporary files, because the default temporary directory may be in
-    /// memory.
+    /// Returns the cache directory, creating it if needed. It is also used for temporary files, because the default
+    /// temporary directory may be in memory.
     pub(crate) fn dir(&self) -> Result<&Utf8Path> {
         self.create_dir(&self.dir)?;
         Ok(&self.dir)
@@ -99,13 +99,13 @@ impl Cache {
         serde_json::from_slice(&fs_err::read(self.layer_path(layer)?).ok()?).ok()
     }
 
-    /// Returns the file of a scanned layer, or `None` if the media type is not that of a layer. The name contains the
-    /// compression, because it determines how the blob is read.
+    /// Returns the path of a scanned layer's record, or `None` if the media type is not a layer type. The file name
+    /// contains the compression, because it determines how the blob is read.
     fn layer_path(&self, layer: &Descriptor) -> Option<Utf8PathBuf> {
         let compression = layer_compression(layer.media_type().as_ref())?;
         let digest = layer.digest();
         let name = format!("{}-{}.{compression}.json", digest.algorithm(), digest.digest());
-        // Records in older formats lack information that is needed now.
+        // Each format has a separate directory, because records in older formats lack required information.
         Some(self.dir.join(format!("layers-{SCAN_VERSION}")).join(name))
     }
 

@@ -1,4 +1,4 @@
-//! Descriptors of blobs, and blobs in memory (image-spec, descriptor.md).
+//! Blob descriptors and in-memory blobs (image-spec, descriptor.md).
 
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::digest::sha256;
 
-/// A blob on disk that belongs to one of the images of a run.
+/// A blob on disk that belongs to one of the run's images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageBlob {
-    /// The index of the image among the images of the run.
+    /// The index of the image in the run's list of images.
     pub image: usize,
     pub descriptor: Descriptor,
     /// The file that contains the blob.

@@ -70,9 +70,9 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 /// The hash and length of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StreamHash {
-    /// The hash in hexadecimal, without the prefix `sha256:`.
+    /// The hash in hexadecimal, without the `sha256:` prefix.
     pub sha256: String,
-    /// Number of bytes in the stream.
+    /// The number of bytes in the stream.
     pub size: u64,
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn hash_reader(mut from: impl Read) -> io::Result<StreamHash> {
     }
 }
 
-/// Formats bytes in lower-case hexadecimal, as in digests.
+/// Formats bytes as lowercase hexadecimal, as used in digests.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! Layers: writes reproducible tar archives and decompresses layer blobs (image-spec, layer.md).
+//! Writes layers as reproducible tar archives, and decompresses layer blobs (image-spec, layer.md).
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -16,7 +16,8 @@ use crate::error::{Class, Failure};
 use crate::process::check_interrupt;
 use crate::ui::Bar;
 
-/// The entries of a layer, keyed by path from the root without a leading slash. Directories sort before their contents.
+/// The entries of a layer, keyed by path relative to the root, without a leading slash. Directories sort before their
+/// contents.
 pub(crate) type LayerEntries = BTreeMap<String, LayerEntry>;
 
 /// A directory or regular file in a layer.
@@ -43,13 +44,13 @@ pub(crate) struct LayerFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
     pub descriptor: Descriptor,
-    /// The digest of the uncompressed tar.
+    /// The digest of the uncompressed tar archive.
     pub diff_id: String,
     /// The file that contains the blob.
     pub path: Utf8PathBuf,
 }
 
-/// A reader that hashes a file and advances a progress bar. Ends early if the run is interrupted.
+/// A reader that hashes a file and advances a progress bar. Stops early if the run is interrupted.
 struct ProgressReader<'a, R> {
     from: R,
     hash: Sha256,
@@ -65,7 +66,7 @@ impl<R: Read> Read for ProgressReader<'_, R> {
     }
 }
 
-/// Writes the entries of a layer as a tar archive to `to`, and returns `to`. Fails if a file has changed since it was
+/// Writes a layer's entries to `to` as a tar archive, and returns `to`. Fails if a file has changed since it was
 /// hashed.
 pub(crate) fn write_tar<W: Write>(entries: &LayerEntries, bar: &Bar, to: W) -> Result<W> {
     let mut tar = tar::Builder::new(to);
@@ -95,18 +96,18 @@ pub(crate) fn write_tar<W: Write>(entries: &LayerEntries, bar: &Bar, to: W) -> R
             }
         }
     }
-    tar.into_inner().context("cannot finish writing a layer")
+    tar.into_inner().context("cannot finish writing the layer")
 }
 
-/// Returns the compression of a layer media type: `gzip`, `zstd`, or `tar` if uncompressed. `None` if the media type is
-/// not that of a layer.
+/// Returns the compression of a layer media type: `gzip`, `zstd`, or `tar` if uncompressed. Returns `None` if the media
+/// type is not a layer type.
 pub(crate) fn layer_compression(media_type: &str) -> Option<&'static str> {
     let is_layer = media_type.contains("layer") || media_type.contains("rootfs.diff");
     let last = media_type.rsplit(['+', '.']).next().filter(|_| is_layer);
     ["gzip", "zstd", "tar"].into_iter().find(|known| last == Some(known))
 }
 
-/// Returns a reader for the uncompressed content of a layer blob, or `None` if the media type is not that of a layer.
+/// Returns a reader for the uncompressed content of a layer blob, or `None` if the media type is not a layer type.
 pub(crate) fn decompress<'a>(blob: impl Read + 'a, media_type: &str) -> io::Result<Option<Box<dyn Read + 'a>>> {
     let blob = io::BufReader::with_capacity(64 * 1024, blob);
     Ok(match layer_compression(media_type) {

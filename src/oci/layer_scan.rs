@@ -1,5 +1,5 @@
-//! Scans the tar stream of a layer: which changes it makes to the file system, and the parts of files that determine
-//! how programs start. Does not unpack anything, and keeps large files out of memory.
+//! Scans a layer's tar stream for the changes that it makes to the file system, and for the file contents that
+//! determine how programs start. Does not unpack anything, and does not hold large files in memory.
 
 use std::fmt;
 use std::io::{self, Cursor, Read, Seek};
@@ -20,13 +20,13 @@ use crate::elf::Elf;
 use crate::process::check_interrupt;
 use crate::shell;
 
-/// Maximum size in bytes of a configuration file to keep.
+/// Maximum size in bytes of a configuration file whose text is kept.
 const MAX_TEXT_SIZE: u64 = 1 << 20;
 /// Maximum number of bytes to read from a script.
 const MAX_SCRIPT_SIZE: u64 = 256 << 10;
 /// Maximum size in bytes of a program to hold in memory. Larger programs are copied to a temporary file.
 const MAX_SIZE_IN_MEMORY: usize = 4 << 20;
-/// Maximum number of bytes that the kernel reads after the `#!` of a script (`BINPRM_BUF_SIZE`, binfmts.h).
+/// Maximum number of bytes that the kernel reads after a script's `#!` (`BINPRM_BUF_SIZE`, binfmts.h).
 const MAX_SHEBANG_LENGTH: usize = 254;
 /// Maximum length of a path in bytes (`PATH_MAX`, limits.h).
 const MAX_PATH_LENGTH: usize = 4096;
@@ -38,7 +38,7 @@ const LOADER_CACHE_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 /// The scanned content of a layer blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScannedLayer {
-    /// The digest of the uncompressed tar.
+    /// The digest of the uncompressed tar archive.
     pub diff_id: String,
     pub changes: LayerChanges,
 }
@@ -77,12 +77,12 @@ fn read_changes(tar: impl Read, temp_dir: &Utf8Path) -> io::Result<LayerChanges>
     Ok(changes)
 }
 
-/// The kind of a tar entry in a layer. Every entry except `Metadata` has a [`LayerChange`], in the same order.
+/// A kind of tar entry in a layer. Every entry except `Metadata` has a [`LayerChange`], in the same order.
 pub(crate) enum TarEntry {
     Whiteout(String, LayerChange),
     /// A file of any type, including directories and links, with its path.
     File(String),
-    /// Metadata that describes the archive and not a file.
+    /// Metadata that describes the archive rather than a file.
     Metadata,
 }
 
@@ -128,7 +128,7 @@ fn link_target(entry: &tar::Entry<'_, impl Read>) -> String {
     String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned()
 }
 
-/// Reads the content to keep of the file at `path`.
+/// Reads the parts of a file's content that checks need.
 fn read_content(path: &str, size: u64, mut file: impl Read, temp_dir: &Utf8Path) -> io::Result<FileContent> {
     if let Some(text) = read_config_text(path, size, &mut file)? {
         return Ok(FileContent::Text(text));
@@ -144,8 +144,8 @@ fn read_content(path: &str, size: u64, mut file: impl Read, temp_dir: &Utf8Path)
     })
 }
 
-/// Reads a file that configures users, the distribution, or the dynamic loader. Returns `None` for any other file
-/// without reading it.
+/// Reads a file that lists users or groups, identifies the distribution, or configures the dynamic loader. Returns
+/// `None` for any other file, without reading it.
 pub(crate) fn read_config_text(path: &str, size: u64, mut file: impl Read) -> io::Result<Option<String>> {
     let name = file_name(path);
     let is_config = match parent(path) {
@@ -183,7 +183,7 @@ fn read_elf(mut file: impl Read, temp_dir: &Utf8Path) -> io::Result<ElfFile> {
     Ok(ElfFile { sha256: hex(&sha256.finalize()), elf: Elf::parse(&ReadCache::new(copy)).ok() })
 }
 
-/// An error caused by this machine and not by the layer, such as a full disk.
+/// An error caused by this machine rather than by the layer, such as a full disk.
 #[derive(Debug)]
 struct LocalError(io::Error);
 
@@ -195,11 +195,11 @@ impl std::error::Error for LocalError {
 
 impl fmt::Display for LocalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cannot write a temporary copy of a program in the layer")
+        f.write_str("cannot write a temporary copy of a program from the layer")
     }
 }
 
-/// Reports whether an error of [`scan`] was caused by this machine and not by the layer.
+/// Reports whether an error from [`scan`] was caused by this machine rather than by the layer.
 pub(crate) fn is_local_error(error: &io::Error) -> bool {
     error
         .get_ref()
@@ -218,8 +218,8 @@ fn read_script(file: impl Read) -> io::Result<ScriptFile> {
     Ok(ScriptFile { shebang, commands })
 }
 
-/// Parses glibc's library cache, and returns the paths in it (`cache_file_new` in glibc's sysdeps/generic/dl-cache.h).
-/// Detects the byte order by checking whether the number of entries is plausible.
+/// Parses glibc's library cache, and returns the paths that it lists (`cache_file_new` in glibc's
+/// sysdeps/generic/dl-cache.h). Detects the byte order by checking whether the number of entries is plausible.
 fn read_loader_cache(mut file: impl Read) -> io::Result<Vec<String>> {
     const HEADER: usize = 48;
     const ENTRY: usize = 24;

@@ -1,4 +1,4 @@
-//! OCI image layouts on disk: reading, writing, and merging (image-spec, image-layout.md).
+//! Reads, writes, and merges OCI image layouts on disk (image-spec, image-layout.md).
 
 use std::io::Read;
 
@@ -13,7 +13,7 @@ use crate::error::{Class, Failure};
 use crate::fs::{hard_link_or_copy, write_atomically};
 use crate::platform::Platform;
 
-/// Content of the file `oci-layout`.
+/// Content of the `oci-layout` file.
 pub(crate) const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// A layout that contains a single image index.
@@ -57,7 +57,7 @@ impl Layout {
         read_blob(&self.dir, descriptor)
     }
 
-    /// Reads the manifest of an index entry, and its config.
+    /// Reads the manifest that an index entry refers to, and the config that the manifest refers to.
     pub(crate) fn manifest(&self, entry: &Descriptor) -> Result<(ImageManifest, ImageConfiguration)> {
         let manifest: ImageManifest = serde_json::from_slice(&read_blob(&self.dir, entry)?)?;
         let config = serde_json::from_slice(&read_blob(&self.dir, manifest.config())?)?;
@@ -70,7 +70,7 @@ impl Layout {
     }
 }
 
-/// Writes a layout with a single index. Writes `blobs` from memory, and creates hard links to the files of `layers`.
+/// Writes a layout with a single index. Writes `blobs` from memory, and creates hard links to the files of the layers.
 pub(crate) fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descriptor) -> Result<()> {
     if dir.exists() {
         fs_err::remove_dir_all(dir)?;
@@ -85,7 +85,7 @@ pub(crate) fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &De
     write_index(dir, &[serde_json::to_value(index)?])
 }
 
-/// Merges layouts of the same image for different platforms into one layout with a single index.
+/// Merges layouts that contain the same image for different platforms into one layout with a single index.
 pub(crate) fn merge(dir: &Utf8Path, parts: &[Layout]) -> Result<()> {
     let blobs = dir.join("blobs/sha256");
     fs_err::create_dir_all(&blobs)?;
@@ -103,24 +103,24 @@ pub(crate) fn merge(dir: &Utf8Path, parts: &[Layout]) -> Result<()> {
     }
     let mut index = index.context("no layouts to merge")?;
     index["manifests"] = manifests.into();
-    // Formatted like BuildKit does, so that the digest is the same as that of a build on a single node.
+    // Format the index as BuildKit does, so that its digest is the same as after a build on a single node.
     let bytes = serde_json::to_vec_pretty(&index)?;
     let descriptor = descriptor(MediaType::ImageIndex.as_ref(), &sha256(&bytes), bytes.len() as u64)?;
     fs_err::write(blob_path(dir, &descriptor), &bytes)?;
     write_index(dir, &[serde_json::to_value(&descriptor)?])
 }
 
-/// Writes `oci-layout` and `index.json`, which make a directory an OCI layout (image-layout.md).
+/// Writes `oci-layout` and `index.json`, which turn a directory into an OCI layout (image-layout.md).
 pub(crate) fn write_index(dir: &Utf8Path, images: &[serde_json::Value]) -> Result<()> {
     let version = dir.join("oci-layout");
     if fs_err::read(&version).ok().as_deref() != Some(VERSION.as_bytes()) {
-        // Overwritten in place, because another process may have locked the file.
+        // Overwrite the file in place, because another process may have locked it.
         fs_err::write(version, VERSION)?;
     }
     write_atomically(&dir.join("index.json"), &index_json(images)?)
 }
 
-/// Returns the content of `index.json` for some images.
+/// Returns the content of an `index.json` that lists the given images.
 pub(crate) fn index_json(images: &[serde_json::Value]) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&serde_json::json!({
         "schemaVersion": 2,
@@ -129,13 +129,13 @@ pub(crate) fn index_json(images: &[serde_json::Value]) -> Result<Vec<u8>> {
     }))?)
 }
 
-/// Reports whether an index entry is an attestation and not an image (BuildKit, attestation-storage.md).
+/// Reports whether an index entry is an attestation rather than an image (BuildKit, attestation-storage.md).
 pub(crate) fn is_attestation(entry: &Descriptor) -> bool {
     let annotations = entry.annotations().as_ref();
     annotations.is_some_and(|annotations| annotations.contains_key("vnd.docker.reference.type"))
 }
 
-/// Returns the normalized platform of a descriptor, or `None` for the `unknown/unknown` of an attestation.
+/// Returns a descriptor's platform in normalized form, or `None` for `unknown/unknown`, the platform of attestations.
 pub(crate) fn descriptor_platform(platform: &oci_spec::image::Platform) -> Option<String> {
     let (os, architecture) = (platform.os().to_string(), platform.architecture().to_string());
     (os != "unknown").then(|| format_platform(&os, &architecture, platform.variant().as_deref()))

@@ -27,7 +27,7 @@ pub(crate) struct ImageParts<'a> {
 /// A layer that an image adds to its base.
 pub(crate) struct AddedLayer {
     pub layer: Layer,
-    /// The instructions that created the layer, for the history of the image.
+    /// The instructions that created the layer, for the image history.
     pub created_by: String,
 }
 
@@ -80,7 +80,7 @@ fn config(parts: &ImageParts<'_>) -> Result<Value> {
     Ok(Value::Object(document))
 }
 
-/// Completes the history of a base, so that it has exactly one non-empty entry for each layer (image-spec, config.md,
+/// Completes a base's history so that it has exactly one non-empty entry for each layer (image-spec, config.md,
 /// "history"). Like BuildKit, adds missing entries at the end, and marks surplus entries as empty.
 fn complete_history(mut history: Vec<Value>, layers: usize, created: &str) -> Vec<Value> {
     history.retain(Value::is_object);

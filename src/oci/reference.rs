@@ -5,33 +5,33 @@ use oci_spec::image::Descriptor;
 
 use crate::error::{Class, Failure};
 
-/// Parses `HOST/NAME:TAG` or `HOST/NAME@DIGEST`.
+/// Parses an image reference, such as `HOST/NAME:TAG` or `HOST/NAME@DIGEST`.
 pub(crate) fn parse_reference(reference: &str) -> Result<Reference, Failure> {
     reference.parse().map_err(|error| {
         Failure::new(Class::Config, format!("'{reference}' is not a valid image reference: {error}"))
-            .hint("use the form HOST/NAME:TAG in lower case: `ghcr.io/you/app:1.0`")
+            .hint("use the form HOST/NAME:TAG with a lowercase name: `ghcr.io/you/app:1.0`")
     })
 }
 
-/// Returns a reference without its tag and digest, as `host/name`.
+/// Returns a reference without its tag and digest, in the form `host/name`.
 pub(crate) fn repository_name(reference: &str) -> Result<String, Failure> {
     let reference = parse_reference(reference)?;
     Ok(format!("{}/{}", reference.registry(), reference.repository()))
 }
 
-/// Returns the host to send requests for a reference to. For Docker Hub, it differs from the host in the reference.
+/// Returns the host that handles requests for a reference. For Docker Hub, it differs from the host in the reference.
 pub(crate) fn registry_host(reference: &str) -> Result<String, Failure> {
     Ok(parse_reference(reference)?.resolve_registry().to_owned())
 }
 
-/// Returns a label for the progress bar of a blob: its repository and the start of its digest.
+/// Returns a label for a blob's progress bar: the repository and the start of the digest.
 pub(crate) fn blob_label(repository: &Reference, blob: &Descriptor) -> String {
     let digest: String = blob.digest().digest().chars().take(12).collect();
     format!("{}/{} {digest}", repository.registry(), repository.repository())
 }
 
-/// Reports whether the registry of a reference is `localhost`, in `127.0.0.0/8`, or `[::1]`. Like Docker, this tool
-/// uses plain HTTP for these hosts.
+/// Reports whether a reference's registry is a loopback host: `localhost`, an address in `127.0.0.0/8`, or `[::1]`.
+/// Like Docker, this tool uses plain HTTP for loopback hosts.
 pub(crate) fn is_loopback(reference: &str) -> bool {
     let host = reference.split('/').next().unwrap_or(reference);
     let name = match host.rsplit_once(':') {

@@ -1,5 +1,5 @@
-//! The root file system that results from the layers of an image (image-spec, layer.md). `layer_scan` creates the
-//! changes to apply, and `unpack` applies the same changes on disk.
+//! The root file system that results from applying an image's layers (image-spec, layer.md). The `layer_scan` module
+//! finds the changes to apply, and the `unpack` module applies the same changes on disk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::shell::ScriptCommand;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FsNode {
     Dir(FileAttributes),
-    /// A symbolic link with its target.
+    /// A symbolic link, with its target.
     Link(String),
     File(RegularFile),
     /// A device, pipe, or socket.
@@ -31,7 +31,7 @@ pub(crate) struct RegularFile {
     pub content: FileContent,
 }
 
-/// The content of a file, as far as checks need it.
+/// The parts of a file's content that checks need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FileContent {
     Other,
@@ -55,15 +55,15 @@ pub(crate) struct ElfFile {
 /// A file that starts with `#!`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScriptFile {
-    /// The first line after `#!`, unchanged.
+    /// The rest of the first line after `#!`, unchanged.
     #[serde(rename = "line")]
     pub shebang: String,
-    /// The commands that a shell script may end in.
+    /// The commands that a shell script may run last.
     #[serde(rename = "execs", default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<ScriptCommand>,
 }
 
-/// Permission bits, owner, and modification time in seconds.
+/// The permission bits, owner, and modification time (in seconds) of a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileAttributes {
     pub mode: u32,
@@ -73,7 +73,7 @@ pub(crate) struct FileAttributes {
 }
 
 impl FileAttributes {
-    /// The attributes of parent directories that no layer lists, as created by container runtimes.
+    /// The attributes that container runtimes give to parent directories that no layer lists.
     const IMPLIED_DIR: FileAttributes = FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
 }
 
@@ -86,18 +86,19 @@ pub(crate) enum LayerChange {
     /// Removes the path from the lower layers.
     #[serde(rename = "Hide")]
     Whiteout,
-    /// Removes the contents of the directory from the lower layers.
+    /// Removes the directory's contents from the lower layers.
     #[serde(rename = "Empty")]
     OpaqueWhiteout,
 }
 
-/// The changes of a layer, in the order of its entries. Paths have no leading slash, and the root is the empty path.
+/// The changes that a layer makes, in the order of its tar entries. Paths have no leading slash, and the root is the
+/// empty path.
 pub(crate) type LayerChanges = Vec<(String, LayerChange)>;
 
-/// Version of cached layer scans. Increase it if the serialized format or the way in which files are read changes.
+/// Version of cached layer scans. Increase it if the serialized format changes, or if files are read differently.
 pub(crate) const SCAN_VERSION: u32 = 5;
 
-/// A file system, keyed by path from the root without a leading slash.
+/// A file system, keyed by path relative to the root, without a leading slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RootFs(BTreeMap<String, FsNode>);
 
@@ -129,19 +130,19 @@ impl RootFs {
         self.0.get(path)
     }
 
-    /// Returns the node at a path without following a symbolic link at its end, like lstat(2).
+    /// Returns the node at a path. Like lstat(2), does not follow a symbolic link at the end of the path.
     pub(crate) fn lstat(&self, path: &str) -> Option<&FsNode> {
         let path = normalize(path);
         self.get(&join(&self.resolve(parent(&path)).ok()?, file_name(&path)))
     }
 
-    /// Returns all paths that start with `prefix` and their nodes, in order.
+    /// Returns all paths that start with `prefix`, in order, with their nodes.
     pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a FsNode)> {
         let from = self.0.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         from.map(|(path, node)| (path.as_str(), node)).take_while(move |(path, _)| path.starts_with(prefix))
     }
 
-    /// Returns the text of a configuration file, following symbolic links. `None` for any other file.
+    /// Returns the text of a configuration file, following symbolic links. Returns `None` for any other file.
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
         match self.get(&self.resolve(path).ok()?)? {
             FsNode::File(RegularFile { content: FileContent::Text(text), .. }) => Some(text),
@@ -150,7 +151,7 @@ impl RootFs {
     }
 
     pub(crate) fn insert(&mut self, path: &str, node: FsNode) {
-        // Replacing a directory with a file or link removes its contents.
+        // Replacing a directory with a file or link also removes the directory's contents.
         if !matches!(node, FsNode::Dir(_)) && matches!(self.get(path), Some(FsNode::Dir(_))) {
             self.remove(&Removal::Path(path.to_owned()));
         }
@@ -169,10 +170,10 @@ impl RootFs {
         }
     }
 
-    /// Applies a layer. Returns the reason as an error if one of its entries is invalid.
+    /// Applies a layer. If one of its entries is invalid, returns the reason as an error.
     ///
-    /// Like overlayfs, evaluates the layer separately before merging it: paths follow only the symbolic links of the
-    /// same layer, hard links refer to files of the same layer, and directories replace symbolic links of lower layers.
+    /// Like overlayfs, evaluates the layer separately before merging it: paths follow only symbolic links in the same
+    /// layer, hard links refer to files in the same layer, and directories replace symbolic links in lower layers.
     pub(crate) fn apply(&mut self, layer: &LayerChanges) -> Result<(), String> {
         self.apply_whiteouts(layer);
         let mut upper = RootFs::default();
@@ -183,8 +184,9 @@ impl RootFs {
         Ok(())
     }
 
-    /// Removes the files that the whiteouts of a layer hide, and returns the removals in order. Applies all whiteouts
-    /// first, since they affect only lower layers, regardless of their position (layer.md, "Whiteouts").
+    /// Removes the files hidden by a layer's whiteouts, and returns the removals in order. All whiteouts are applied
+    /// before other entries, because they affect only lower layers, regardless of their position (layer.md,
+    /// "Whiteouts").
     pub(crate) fn apply_whiteouts(&mut self, layer: &LayerChanges) -> Vec<Removal> {
         let mut removals = Vec::new();
         for (path, change) in layer {
@@ -193,7 +195,7 @@ impl RootFs {
                 LayerChange::OpaqueWhiteout => Removal::DirContents(path.clone()),
                 LayerChange::Put(_) | LayerChange::HardLink(_) => continue,
             };
-            // A path below a symbolic link of a lower layer does not exist.
+            // A path below a symbolic link in a lower layer does not exist.
             let exists = path.is_empty() || self.get(path).is_some();
             self.remove(&removal);
             if exists {
@@ -210,8 +212,8 @@ impl RootFs {
         }
     }
 
-    /// Adds an entry to `self`, which contains the earlier entries of the same layer. Returns the real path of the
-    /// entry, or `None` for whiteouts. Copies parent directories that the layer does not list from the `lower` layers.
+    /// Adds an entry to `self`, which contains the earlier entries of the same layer. Returns the entry's real path, or
+    /// `None` for whiteouts. Parent directories that the layer does not list are copied from the `lower` layers.
     pub(crate) fn add_entry(
         &mut self,
         path: &str,
@@ -303,7 +305,7 @@ pub(crate) fn join(dir: &str, name: &str) -> String {
     if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 
-/// Returns the components of a path, skipping `.` and empty ones.
+/// Returns the components of a path, skipping `.` and empty components.
 fn components(path: &str) -> impl DoubleEndedIterator<Item = &str> {
     path.split('/').filter(|component| !component.is_empty() && *component != ".")
 }
@@ -326,7 +328,7 @@ pub(crate) fn clean(path: &str) -> String {
     kept.join("/")
 }
 
-/// Returns the parent directory of a normalized path, or an empty string if it is the root.
+/// Returns the parent directory of a normalized path, or an empty string if the parent is the root.
 pub(crate) fn parent(path: &str) -> &str {
     Utf8Path::new(path).parent().map_or("", Utf8Path::as_str)
 }
@@ -372,7 +374,7 @@ mod tests {
             ("two", link("/one")),
             ("dangling", link("/no/where")),
         ];
-        // The parent directory is not listed in the layer.
+        // The layer does not list the parent directory of `implied/x`.
         let rootfs = rootfs(&[base, &[("implied/x", FILE())]]);
         for (path, real) in [
             ("/bin/app", "usr/bin/app"),

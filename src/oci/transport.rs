@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use camino::Utf8PathBuf;
 
-/// The parts of `TRANSPORT:PATH[:NAME]`, without any validation.
+/// The parts of `TRANSPORT:PATH[:NAME]`, before any validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TransportPath<'a> {
     pub transport: &'a str,
@@ -14,8 +14,8 @@ pub(crate) struct TransportPath<'a> {
 }
 
 impl<'a> TransportPath<'a> {
-    /// Splits a location at its first two colons. Returns `None` without a colon. The result may also be a reference
-    /// with a port or tag, so callers must check the transport.
+    /// Splits a location at its first two colons. Returns `None` if it has no colon. The text may also be an image
+    /// reference with a port or a tag, so callers must check the transport.
     pub(crate) fn split(text: &'a str) -> Option<TransportPath<'a>> {
         let (transport, rest) = text.split_once(':')?;
         let (path, name) = match rest.split_once(':') {
@@ -56,7 +56,7 @@ impl FromStr for ImageLocation {
             "docker-archive" => ImageLocation::DockerArchive(location_path, name),
             "docker-daemon" | "containers-storage" | "dir" | "ostree" => {
                 return Err(format!(
-                    "'{transport}:' is not supported: run `docker save IMAGE -o image.tar`, and use docker-archive:image.tar"
+                    "'{transport}:' is not supported: run `docker save IMAGE -o image.tar` and use docker-archive:image.tar"
                 ));
             }
             _ => return registry_location(text),

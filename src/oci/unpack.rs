@@ -1,5 +1,5 @@
 //! Unpacks layers into a directory. [`RootFs`] determines the destination of each entry and the effect of whiteouts.
-//! This module applies them on disk, and never follows symbolic links out of the directory.
+//! This module applies the changes on disk, and never follows symbolic links out of the directory.
 
 use std::io;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
@@ -55,7 +55,7 @@ fn add_layer(tar: impl io::Read, changes: &LayerChanges, lower: &mut RootFs, roo
     Ok(())
 }
 
-/// Unpacks a single layer into an empty directory, and returns its file system.
+/// Unpacks a single layer into an empty directory, and returns the layer's file system.
 fn unpack_layer(tar: impl io::Read, changes: &LayerChanges, lower: &RootFs, dir: &ConfinedDir) -> Result<RootFs> {
     let mut upper = RootFs::default();
     let mut changes = changes.iter();
@@ -75,7 +75,7 @@ fn unpack_layer(tar: impl io::Read, changes: &LayerChanges, lower: &RootFs, dir:
     Ok(upper)
 }
 
-/// Unpacks an entry of a layer, after all earlier entries of the same layer.
+/// Unpacks a layer entry. All earlier entries of the same layer must already be unpacked.
 fn unpack_entry(
     path: &str,
     change: &LayerChange,
@@ -84,7 +84,7 @@ fn unpack_entry(
     dir: &ConfinedDir,
     content: &mut impl io::Read,
 ) -> Result<()> {
-    // Resolved first, because adding the entry may replace the link's target.
+    // Resolve the hard link first, because adding the entry may replace the link's target.
     let linked = match change {
         LayerChange::HardLink(target) => {
             check_path(target)?;
@@ -157,7 +157,7 @@ impl ConfinedDir {
         let parent = path.parent().unwrap_or(&self.0);
         let existing = parent.ancestors().find(|dir| dir.symlink_metadata().is_ok()).unwrap_or(parent);
         let is_real = existing.canonicalize_utf8().is_ok_and(|real| real == existing);
-        ensure!(existing.starts_with(&self.0) && is_real, "path leads outside of the root directory");
+        ensure!(existing.starts_with(&self.0) && is_real, "path leads outside the root directory");
         fs_err::create_dir_all(parent)?;
         Ok(path)
     }
@@ -190,7 +190,7 @@ fn is_dir(path: &Utf8Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Fails if a path contains `..`, which valid layers never do.
+/// Fails if a path contains `..`. Paths in valid layers never do.
 fn check_path(path: &str) -> Result<()> {
     if path.split('/').any(|component| component == "..") {
         bail!("/{path} contains '..'");
@@ -202,7 +202,7 @@ fn check_path(path: &str) -> Result<()> {
 fn set_attributes(path: &Utf8Path, mode: u32, attributes: &FileAttributes) -> Result<()> {
     let id = |id: u64| u32::try_from(id).ok();
     if rustix::process::geteuid().is_root() {
-        // Ignores errors, which occur for IDs that the user namespace does not map.
+        // Ignore errors, which occur for IDs that the user namespace does not map.
         let _ = lchown(path, id(attributes.uid), id(attributes.gid));
     }
     Ok(fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
@@ -229,7 +229,7 @@ mod tests {
                 _ => (entry.as_str(), EntryType::Regular, ""),
             };
             header.set_entry_type(kind);
-            // Set directly, because the tar crate rejects `..` and strips leading slashes.
+            // Set the names directly, because the tar crate rejects `..` and strips leading slashes.
             header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
             header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
             let content = if kind == EntryType::Regular { path } else { "" };
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_outside_of_the_directory() {
+    fn nothing_is_written_outside_the_directory() {
         for layers in [
             &[&["../outside/x"][..]][..],
             &[&["a/../../outside/x"]],
@@ -328,12 +328,12 @@ mod tests {
             &[&["../.wh.outside"]],
             &[&["a/.wh..."]],
         ] {
-            // `unpack_layers` asserts that no files are written outside.
+            // `unpack_layers` asserts that no files are written outside the directory.
             unpack_layers(layers);
         }
         for (layers, expected) in [
             (&[&["../x"][..]][..], "/../x contains '..'"),
-            (&[&["a -> b", "b -> a", "a/x"]], "/a/x: path leads outside of the root directory"),
+            (&[&["a -> b", "b -> a", "a/x"]], "/a/x: path leads outside the root directory"),
             (&[&["y = /etc/passwd"]], "/y: /y is a hard link to /etc/passwd, which is not a file in the same layer"),
         ] {
             let (_, error) = unpack_layers(layers);

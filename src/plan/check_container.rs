@@ -1,4 +1,5 @@
-//! Validates values for the Dockerfile and the image configuration before a builder or container runtime rejects them.
+//! Validates values for the Dockerfile and the image configuration, so that errors are reported before a builder or
+//! container runtime rejects them.
 
 use camino::Utf8PathBuf;
 
@@ -7,7 +8,7 @@ use crate::config::value_syntax::{MIN_HEALTHCHECK_DURATION, SIGNALS, is_signal, 
 use crate::config::{Config, FileEntry};
 use crate::error::{Class, Failure};
 
-/// Returns an error for the first invalid value. The message names its key.
+/// Returns an error for the first invalid value. The error message names the key.
 pub(crate) fn check(settings: &Config, image: &str) -> Result<(), Failure> {
     check_dockerfile_values(settings, image)?;
     check_config_values(settings, image)
@@ -68,7 +69,7 @@ pub(crate) fn check_file_entry(file: &FileEntry, image: &str) -> Result<(), Fail
     {
         return Err(Failure::new(
             Class::Config,
-            format!("image '{image}': mode '{mode}' of {} is not an octal mode", file.to),
+            format!("image '{image}': mode '{mode}' for {} is not an octal mode", file.to),
         )
         .hint("use up to four octal digits, such as mode = \"0755\""));
     }
@@ -109,7 +110,7 @@ fn check_dockerfile_values(settings: &Config, image: &str) -> Result<(), Failure
     }
     for name in settings.env.keys() {
         if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
-            return invalid("env", name, "use a variable name without whitespace and '='");
+            return invalid("env", name, "use a variable name without whitespace or '='");
         }
     }
     let single_line_keys = [

@@ -8,7 +8,7 @@ use crate::error::{Class, Failure};
 /// Profiles that are built into cargo.
 const BUILT_IN_PROFILES: [&str; 4] = ["release", "dev", "test", "bench"];
 
-/// Returns an error for the first undefined feature or profile of a build.
+/// Returns an error for the first undefined feature or profile in `builds`.
 pub(crate) fn check(builds: &[Build], workspace: &Workspace) -> Result<(), Failure> {
     for build in builds {
         let packages: Vec<&Package> = build.packages().into_iter().filter_map(|name| workspace.package(name)).collect();
@@ -27,7 +27,7 @@ fn check_profile(profile: &str, defined: &BTreeSet<String>) -> Result<(), Failur
     let known = BUILT_IN_PROFILES.into_iter().chain(defined.iter().map(String::as_str));
     let failure = Failure::new(Class::Config, format!("the workspace has no profile '{profile}'"));
     Err(match profile {
-        // The dev profile's output directory is named `debug`.
+        // Users may expect this name because the dev profile's output directory is named `debug`.
         "debug" => failure.hint("did you mean 'dev'?"),
         _ => failure.did_you_mean_or_list(profile, known, "available profiles").hint(format!(
             "or define it in the workspace's Cargo.toml: profile.{profile} = {{ inherits = \"release\" }}"
@@ -36,7 +36,7 @@ fn check_profile(profile: &str, defined: &BTreeSet<String>) -> Result<(), Failur
 }
 
 fn check_features(build: &BuildSettings, packages: &[&Package]) -> Result<(), Failure> {
-    // Cargo checks the features of dependencies (`a/x`).
+    // Cargo itself checks the features of dependencies (`a/x`).
     let words = build.features.iter().flat_map(|list| list.split([',', ' '])).filter(|word| !word.is_empty());
     let mut plain = words.filter(|word| !word.contains(['/', ':']) && *word != "default");
     let known = || packages.iter().flat_map(|package| &package.features).map(String::as_str);

@@ -3,7 +3,7 @@
 use crate::error::{Class, Failure};
 use crate::oci::reference::is_loopback;
 
-/// Checks that an image name is valid at the end of a repository name (distribution-spec, "Pulling manifests").
+/// Checks that an image name can be used in a repository name (distribution-spec, "Pulling manifests").
 pub(crate) fn check_image_name(name: &str) -> Result<(), Failure> {
     let is_valid = |part: &str| {
         let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -69,7 +69,8 @@ pub(crate) fn compose_repository(registry: &str, name: &str) -> Result<String, F
     }
 }
 
-/// Rejects references that contain credentials, which would appear in messages, scripts and logs. The error masks them.
+/// Rejects references that contain credentials, because these would appear in messages, scripts and logs. The error
+/// message masks the credentials.
 pub(crate) fn check_no_credentials(key: &str, reference: &str) -> Result<(), Failure> {
     let Some((user, host)) = reference.rsplit_once('@').filter(|(_, rest)| !rest.starts_with("sha")) else {
         return Ok(());
@@ -86,12 +87,13 @@ pub(crate) fn check_no_credentials(key: &str, reference: &str) -> Result<(), Fai
         .hint(format!("remove them, and log in with `docker login {registry}`")))
 }
 
-/// Reports whether Docker treats the first component of a reference as a host. Otherwise it is a Docker Hub account.
+/// Reports whether Docker treats the first component of a reference as a registry host. Otherwise, the component is a
+/// Docker Hub account.
 pub(crate) fn is_registry_host(first: &str) -> bool {
     first.contains(['.', ':']) || first == "localhost"
 }
 
-/// Checks that `host` is a host with an optional port. `key` is the configuration key to name in errors.
+/// Checks that `host` is a host with an optional port. `key` is the configuration key to mention in errors.
 pub(crate) fn check_registry_host(key: &str, host: &str) -> Result<(), Failure> {
     if is_host_and_port(host) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Supported CI services and their compile jobs, one per platform.
+//! Supported CI services, and their compile jobs, one per platform.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,8 @@ pub(crate) struct Matrix {
 const ARM64: &str = "aarch64-unknown-linux-gnu";
 
 impl CiService {
-    /// Returns the x86-64 and arm64 runners. The x86-64 runner also compiles for all other platforms.
+    /// Returns the names of the x86-64 and arm64 runners, in this order. The x86-64 runner also compiles for all other
+    /// platforms.
     pub(crate) fn runners(self) -> [&'static str; 2] {
         match self {
             CiService::GitHub => ["ubuntu-24.04", "ubuntu-24.04-arm"],
@@ -46,7 +47,7 @@ impl CiService {
         }
     }
 
-    /// Returns one job for each platform of the images.
+    /// Returns one job for each platform that any of the images supports.
     pub(crate) fn jobs(self, images: &[Image]) -> Vec<CiJob> {
         let platforms: BTreeSet<Platform> =
             images.iter().flat_map(|image| &image.platforms).map(|platform| platform.platform).collect();
@@ -59,7 +60,7 @@ impl CiService {
         CiJob { platform: platform.name(), bundle: platform.stage_suffix(), runner }
     }
 
-    /// Returns the jobs as a matrix, for workflows that compute later jobs at run time.
+    /// Returns the jobs as a matrix, for workflows that compute their jobs at run time.
     pub(crate) fn matrix(self, images: &[Image]) -> Result<Matrix, Failure> {
         if !self.supports_matrix() {
             let message = "GitLab does not support job matrices computed at run time";

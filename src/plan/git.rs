@@ -28,7 +28,7 @@ pub(crate) struct Commit {
 /// The state of a git checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Checkout {
-    /// Not in a git work tree.
+    /// The directory is not in a git work tree.
     None,
     /// A repository without commits.
     Unborn,
@@ -54,7 +54,7 @@ impl Checkout {
         }
     }
 
-    /// Returns a note about the effects of a missing git repository on images.
+    /// Returns a note about how a missing git repository affects images.
     pub(crate) fn no_repository_note(&self) -> Option<&'static str> {
         match self {
             Checkout::None => Some(
@@ -64,7 +64,8 @@ impl Checkout {
         }
     }
 
-    /// Explains why the sources do not match a commit. Returns `None` if they match, or outside of a repository.
+    /// Returns the reason why the sources do not match a commit. Returns `None` if they match, or if there is no
+    /// repository.
     pub(crate) fn uncommitted_reason(&self) -> Option<String> {
         const LISTED: usize = 2;
         match self {
@@ -92,7 +93,7 @@ fn serialize_is_not_empty<S: serde::Serializer>(list: &Vec<String>, serializer: 
 pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
     let Some(git) = find_program("git") else {
         if dir.ancestors().any(|dir| dir.join(".git").exists()) {
-            let message = "git is not installed, but is needed to read the commit of this repository";
+            let message = "git is not installed, but it is required to read this repository's commit";
             return Err(Failure::new(Class::Config, message).hint("install git: `sudo apt install git`").into());
         }
         return Ok(Checkout::None);
@@ -113,7 +114,7 @@ pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checko
         };
     }
     let time = line(&["show", "-s", "--format=%ct", "HEAD"])?;
-    // Check the whole repository, because path dependencies may be outside of the workspace.
+    // Check the whole repository, because path dependencies may be outside the workspace.
     let exclude: Vec<String> =
         ignored.iter().filter_map(|path| Some(format!(":(exclude){}", path.strip_prefix(dir).ok()?))).collect();
     let exclude: Vec<&str> = exclude.iter().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! Resolves the settings of one platform of an image: base, files, container configuration and build settings.
+//! Resolves an image's settings for one platform: base, files, container configuration and build settings.
 
 use std::collections::BTreeSet;
 
@@ -52,10 +52,10 @@ pub(crate) fn built_in_template(name: &str) -> Result<BuiltInTemplate, Failure> 
     })
 }
 
-/// Default user of images: the numeric IDs of `nonroot` in distroless images.
+/// Default user of images: the numeric user and group IDs of `nonroot` in distroless images.
 const NON_ROOT: &str = "65532:65532";
 
-/// Resolves the settings of one platform and fills in defaults.
+/// Resolves an image's settings for one platform, and fills in defaults.
 pub(crate) fn resolve_image_platform(
     image: &str,
     platform: Platform,
@@ -85,8 +85,8 @@ pub(crate) fn resolve_image_platform(
     })
 }
 
-/// Chooses the libc to link: the configured libc, or that of an explicitly configured template, or musl. The base is
-/// not considered, because static binaries run on every base.
+/// Chooses the libc to link against: the configured libc, else the libc of an explicitly configured template, else
+/// musl. The base is not considered, because static binaries run on any base.
 fn choose_libc(image: &str, settings: &Config, built_in: Option<BuiltInTemplate>) -> Result<Libc, Failure> {
     let explicit_template = built_in.filter(|_| settings.template.is_some());
     let libc = settings.libc.or(explicit_template.map(|template| template.libc)).unwrap_or(Libc::Musl);
@@ -102,7 +102,7 @@ fn choose_libc(image: &str, settings: &Config, built_in: Option<BuiltInTemplate>
     Ok(libc)
 }
 
-/// Chooses the base image: the configured base, or the template's default, or scratch.
+/// Chooses the base image: the configured base, else the template's default, else scratch.
 fn choose_base(
     image: &str,
     settings: &Config,
@@ -121,12 +121,12 @@ fn choose_base(
     Ok(base.to_owned())
 }
 
-/// Returns an error if a file entry is invalid, or has the same path as a binary or another file.
+/// Returns an error if a file entry is invalid, or if it has the same path as a binary or another file.
 fn check_files(image: &str, files: &[FileEntry], binaries: &[Binary]) -> Result<(), Failure> {
     for file in files {
         check_file_entry(file, image)?;
         if binaries.iter().any(|binary| binary.path() == file.to) {
-            let message = format!("image '{image}': a file and a binary have the same path {}", file.to);
+            let message = format!("image '{image}': a file and a binary both have the path {}", file.to);
             return Err(Failure::new(Class::Config, message));
         }
     }
@@ -165,7 +165,7 @@ fn container_config(
     }
 }
 
-/// Returns the container settings that are set explicitly, as paths such as `user` and `env.PATH`.
+/// Returns the paths of container settings that are set explicitly, such as `user` and `env.PATH`.
 fn explicit_keys(settings: &Config) -> Vec<String> {
     let keys = [
         ("entrypoint", settings.entrypoint.is_some()),
@@ -245,8 +245,8 @@ fn sysroot_packages(image: &str, platform: Platform, triple: &str, settings: &Co
         return Ok(Vec::new());
     }
     if triple.contains("-musl") {
-        return Err(failure(format!("sysroot-packages require glibc, but {platform} links musl"))
-            .hint("link glibc: libc = \"gnu\", base = \"debian:trixie-slim\"")
+        return Err(failure(format!("sysroot-packages require glibc, but {platform} uses musl"))
+            .hint("use glibc: libc = \"gnu\", base = \"debian:trixie-slim\"")
             .hint(alternative));
     }
     match platform.debian() {
@@ -255,7 +255,7 @@ fn sysroot_packages(image: &str, platform: Platform, triple: &str, settings: &Co
     }
 }
 
-/// Chooses the template: the configured name or path, or the built-in template for the base.
+/// Chooses the template: the configured name or path, else the built-in template for the base.
 fn choose_template(settings: &Config, root: &Utf8Path) -> Result<Template, Failure> {
     if let Some(name) = &settings.template {
         if name.contains(['/', '.']) {

@@ -30,7 +30,7 @@ pub(crate) fn check_collisions(workspace: &Workspace, images: &[Image]) -> Resul
     let binaries: BTreeSet<&Binary> =
         images.iter().flat_map(|image| &image.platforms).flat_map(|platform| &platform.binaries).collect();
     for binary in &binaries {
-        // `cargo build --bin NAME` builds the binary of that name in every selected package.
+        // `cargo build --bin NAME` builds the binary with that name in every selected package.
         let has_same_bin = |other: &&&Binary| {
             other.package != binary.package
                 && workspace.package(&other.package).is_some_and(|package| package.bins.contains(&binary.name))
@@ -41,13 +41,13 @@ pub(crate) fn check_collisions(workspace: &Workspace, images: &[Image]) -> Resul
                 binary.package, other.package, binary.name
             );
             return Err(Failure::new(Class::Config, message)
-                .hint("rename one with `name` in [[bin]], or build one package at a time with `-p NAME`"));
+                .hint("rename one of them with `name` in [[bin]], or build one package at a time with `-p NAME`"));
         }
     }
     Ok(())
 }
 
-/// Selects the packages passed with `-p`. If none were passed, the selection does not change.
+/// Selects the packages passed with `-p`. If none were passed, keeps the current selection.
 pub(crate) fn select_packages(
     mut workspace: Workspace,
     names: &[String],
@@ -72,7 +72,7 @@ pub(crate) fn select_packages(
     Ok(workspace)
 }
 
-/// An image to build.
+/// An image to build, and the binaries that it contains.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ImageSelection<'a> {
     pub name: String,
@@ -127,8 +127,8 @@ fn configured_images<'a>(
         .hint(format!("add an image, or add the binary to `bins` of a configured image: {names}")))
 }
 
-/// Returns the binaries of a configured image: those in `bins`, or all binaries of its package, or the binary with the
-/// image's name. `owner` is the package whose metadata configures the image.
+/// Returns the binaries of a configured image: those in `bins`, else all binaries of its package, else the binary with
+/// the image's name. `owner` is the package whose metadata configures the image.
 fn binaries_of_image(
     name: &str,
     owner: Option<&str>,
@@ -152,7 +152,8 @@ fn binaries_of_image(
     bins.iter().map(|bin| find_binary(workspace, package, bin)).collect()
 }
 
-/// Returns one image per binary of the selected packages. The only binary of a package gets the package's name.
+/// Returns one image per binary of the selected packages. If a package has only one binary, the image is named after
+/// the package.
 fn image_per_binary<'a>(workspace: &'a Workspace, sources: &ConfigSources) -> Result<Vec<ImageSelection<'a>>, Failure> {
     let mut images = Vec::new();
     let mut requested_bins: IndexSet<String> = IndexSet::new();
@@ -192,7 +193,7 @@ fn find_binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Res
     {
         let message = format!("packages '{}' and '{}' both have a binary '{bin}'", one.name, two.name);
         return Err(Failure::new(Class::Config, message).hint(format!(
-            "configure the image in the Cargo.toml of one of them, or select a package with `-p {}`",
+            "configure the image in one package's Cargo.toml, or select a package with `-p {}`",
             one.name
         )));
     }

@@ -42,7 +42,7 @@ pub(crate) struct Plan {
     #[serde(flatten)]
     pub paths: Paths,
     pub commit: Option<Commit>,
-    /// Timestamp of files in images, in seconds since the Unix epoch.
+    /// Timestamp for files in images, in seconds since the Unix epoch.
     pub source_date_epoch: u64,
     #[serde(flatten)]
     pub cargo: CargoOptions,
@@ -52,7 +52,7 @@ pub(crate) struct Plan {
     pub outputs: Vec<Output>,
     /// Directories with bundles of prebuilt binaries. If empty, cargo compiles the binaries.
     pub artifacts: Vec<Utf8PathBuf>,
-    /// Whether to load the images into the local Docker or Podman.
+    /// Whether to load the images into the local Docker or Podman installation.
     pub load: bool,
     /// Images to build, in the order of the configuration.
     pub images: Vec<Image>,
@@ -60,10 +60,10 @@ pub(crate) struct Plan {
     pub notes: Vec<String>,
 }
 
-/// Directories that a run uses.
+/// Paths that a run uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Paths {
-    /// Directory of the workspace manifest. Relative paths in the configuration are resolved against it.
+    /// Directory that contains the workspace manifest. Relative paths in the configuration are resolved against it.
     pub root: Utf8PathBuf,
     pub manifest_path: Utf8PathBuf,
     /// Cargo's target directory.
@@ -146,26 +146,27 @@ impl Plan {
     }
 }
 
-/// An image to publish under one or more references, as an index of platforms.
+/// A multi-platform image to publish under one or more references.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Image {
     pub name: String,
     /// Package that provides the version, labels and annotations.
     pub package: String,
     pub version: semver::Version,
-    /// Repositories to push to, as `registry/name`. Empty if nothing is pushed.
+    /// Repositories to push to, as `registry/name`. Empty if no registry is configured.
     pub repositories: Vec<String>,
     pub tags: Vec<String>,
     /// Annotations on the index.
     pub annotations: IndexMap<String, String>,
-    /// Platforms of the image, in the order of the platform table.
+    /// Platforms of the image, in the order of [`Platform::all`].
     pub platforms: Vec<ImagePlatform>,
     pub compression: Compression,
     /// Compression level: 1 to 9 for gzip, 1 to 22 for zstd. `None` selects the format's default.
     pub compression_level: Option<u32>,
     /// Additional rules that the image must satisfy.
     pub policy: Policy,
-    /// Arguments for the smoke test, which runs once per platform before tags are updated. `None` skips the test.
+    /// Arguments for the smoke run, which runs the image once per platform before any tag is moved. `None` disables the
+    /// smoke run.
     pub smoke: Option<Vec<String>>,
     pub buildx: BuildxOptions,
 }
@@ -212,7 +213,8 @@ pub(crate) struct BuildSettings {
     pub features: Vec<String>,
     pub all_features: bool,
     pub no_default_features: bool,
-    /// `rustc` flags from the configuration and for the platform's variant, added to any flags that cargo already uses.
+    /// `rustc` flags from the configuration, and flags for the platform's variant. They are added to any flags that
+    /// cargo already uses.
     pub rustflags: Vec<String>,
     /// Environment variables to set for cargo and its subprocesses.
     #[serde(serialize_with = "mask_secret_values")]
@@ -239,7 +241,7 @@ pub(crate) struct ContainerConfig {
     pub workdir: Option<String>,
     pub stop_signal: Option<String>,
     pub healthcheck: Option<Healthcheck>,
-    /// Keys that are set explicitly in the configuration, as paths such as `user` and `env.PATH`.
+    /// Paths of keys that are set explicitly in the configuration, such as `user` and `env.PATH`.
     #[serde(skip)]
     pub explicit_keys: Vec<String>,
 }
@@ -264,13 +266,13 @@ pub(crate) struct BuildxOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Template {
-    /// Name of a built-in template.
+    /// A built-in template, identified by its name.
     BuiltIn(&'static str),
-    /// Absolute path of a user-provided template.
+    /// A user-provided template, identified by its absolute path.
     File(Utf8PathBuf),
 }
 
-/// Serializes a map of variables, masking values whose names suggest a secret.
+/// Serializes a map of variables, masking the values of variables whose names suggest a secret.
 fn mask_secret_values<S, T>(map: &T, serializer: S) -> Result<S::Ok, S::Error>
 where
     S: serde::Serializer,

@@ -1,4 +1,4 @@
-//! Parses additional image outputs, which use the syntax of skopeo's transports (containers-transports(5)).
+//! Parses additional image outputs, which use skopeo's transport syntax (containers-transports(5)).
 
 use std::str::FromStr;
 

@@ -23,7 +23,7 @@ pub(crate) struct ConfigSources {
 }
 
 impl ConfigSources {
-    /// Reads the configuration of a workspace.
+    /// Reads a workspace's configuration files.
     pub(crate) fn load(workspace: &Workspace, command_line: Config) -> Result<ConfigSources> {
         let file = workspace.root.join("multiarch.toml");
         let mut notes = Vec::new();
@@ -31,7 +31,7 @@ impl ConfigSources {
         let in_manifest = read::read(&workspace.manifest_path, ConfigTable::Workspace, &mut notes)?;
         if in_file.is_some() && in_manifest.is_some() {
             let message = format!(
-                "configured twice: in {file} and in [workspace.metadata.multiarch] of {}",
+                "found two configurations: {file} and [workspace.metadata.multiarch] in {}",
                 workspace.manifest_path
             );
             return Err(Failure::new(Class::Config, message).hint("remove one of them").into());
@@ -69,7 +69,7 @@ impl ConfigSources {
     }
 
     /// Returns an image's settings from configuration files, without flags and environment variables. Per-platform
-    /// settings are kept separate.
+    /// settings are not merged into the others.
     pub(crate) fn image_config(&self, image: &str, package: Option<&str>) -> Config {
         let package_config = package.and_then(|package| self.packages.get(package));
         let mut result = Config::default();

@@ -20,7 +20,7 @@ use crate::platform::Platform;
 /// Tag templates to use if none are configured.
 pub(crate) const DEFAULT_TAGS: [&str; 2] = ["{{version}}", "latest"];
 
-/// Options of a single run that are not read from configuration files.
+/// Options for a single run that are not read from configuration files.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PlanRequest {
     pub offline: bool,
@@ -29,13 +29,13 @@ pub(crate) struct PlanRequest {
     pub outputs: Vec<Output>,
     pub artifacts: Vec<Utf8PathBuf>,
     pub load: bool,
-    /// Arguments of the smoke test for all images. Overrides the configured arguments.
+    /// Arguments for the smoke runs of all images. They override the configured arguments.
     pub smoke: Option<Vec<String>>,
     /// Other files that the run writes. They are ignored when checking for uncommitted changes.
     pub written_files: Vec<Utf8PathBuf>,
     /// Whether to add a note if an image has no registry to push to.
     pub notes_missing_registry: bool,
-    /// Whether the run covers only some platforms of a plan that is published on another machine.
+    /// Whether the run covers only some platforms of a plan that will be published from another machine.
     pub is_partial: bool,
     pub cache_dir: Utf8PathBuf,
 }
@@ -120,9 +120,8 @@ fn resolve_images(inputs: &Inputs<'_>, notes: &mut Vec<String>) -> Result<Vec<Im
         let mut platforms = sources.command_line.platforms.clone().unwrap_or_else(|| configured.clone());
         if request.is_partial {
             let skipped = remove_platforms_of_other_images(&mut platforms, &configured, &all_configured);
-            notes.extend(
-                skipped.iter().map(|platform| format!("skipping {platform} for image '{name}': not configured for it")),
-            );
+            let note = |platform: &Platform| format!("skipping {platform} for image '{name}': platform not configured");
+            notes.extend(skipped.iter().map(note));
             if platforms.is_empty() && !skipped.is_empty() {
                 continue;
             }
@@ -136,7 +135,7 @@ fn resolve_images(inputs: &Inputs<'_>, notes: &mut Vec<String>) -> Result<Vec<Im
     Ok(images)
 }
 
-/// Returns the configured platforms of an image, or the default platforms.
+/// Returns an image's configured platforms, or the default platforms if none are configured.
 fn configured_platforms(settings: &Config) -> Vec<Platform> {
     let is_default = |platform: &Platform| matches!(platform.name(), "linux/amd64" | "linux/arm64");
     settings.platforms.clone().unwrap_or_else(|| Platform::all().filter(is_default).collect())
@@ -183,7 +182,7 @@ fn resolve_image(
     }
     let policy = all.policy();
     if let Some(glibc) = all.glibc.filter(|_| resolved.iter().all(|platform| platform.build.glibc.is_none())) {
-        notes.push(format!("{name}: ignoring glibc {glibc}: binaries link musl (set libc = \"gnu\" to link glibc)"));
+        notes.push(format!("{name}: ignoring glibc {glibc}: binaries use musl (to use glibc, set libc = \"gnu\")"));
     }
     let compression = all.compression.unwrap_or_default();
     check_compression_level(&name, compression, all.compression_level)?;
@@ -224,7 +223,7 @@ fn check_binary_paths(image: &str, binaries: &[Binary]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns an image's platforms in the order of the platform table. Fails if the list is empty, or if the configuration
+/// Returns an image's platforms, in the order of [`Platform::all`]. Fails if the list is empty, or if the configuration
 /// has keys for a platform that is not built.
 fn sort_platforms(
     image: &str,
@@ -273,7 +272,7 @@ fn registry_notes(images: &[Image], insecure_registries: &[String]) -> IndexSet<
             }
             if !is_registry_host(first_component(repository)) {
                 notes.insert(format!(
-                    "registry '{registry}' refers to docker.io/{registry} on Docker Hub: hosts contain a dot or a port"
+                    "registry '{registry}' refers to docker.io/{registry} on Docker Hub: a host needs a dot or a port"
                 ));
             }
         }
@@ -282,7 +281,7 @@ fn registry_notes(images: &[Image], insecure_registries: &[String]) -> IndexSet<
     notes
 }
 
-/// Returns a note for each insecure registry that neither an image nor a base uses.
+/// Returns a note for each insecure registry that is used neither by an image nor by a base.
 fn unused_insecure_registries(images: &[Image], insecure_registries: &[String]) -> Vec<String> {
     let platforms = || images.iter().flat_map(|image| &image.platforms);
     // Custom templates may pull from any registry.
@@ -365,7 +364,7 @@ mod tests {
             ("registry = ['docker.io/me', 'localhost', 'r:5000/me']", None),
             (
                 "registry = 'me/team'",
-                Some("registry 'me/team' refers to docker.io/me/team on Docker Hub: hosts contain a dot or a port"),
+                Some("registry 'me/team' refers to docker.io/me/team on Docker Hub: a host needs a dot or a port"),
             ),
             ("registry = 'r.example:5000'\ninsecure-registries = ['r.example:5000']", None),
             ("base = 'r.example:5000/x'\ninsecure-registries = ['r.example:5000']", None),
@@ -384,7 +383,7 @@ mod tests {
     #[test]
     fn partial_plans_skip_platforms_of_other_images() {
         const CONFIG: &str = "[images.one]\nbins = ['a']\n[images.two]\nbins = ['a']\nplatforms = ['linux/amd64']";
-        const SKIPPED: &str = "skipping linux/arm64 for image 'two': not configured for it";
+        const SKIPPED: &str = "skipping linux/arm64 for image 'two': platform not configured";
         for (config, flags, is_partial, expected, note) in [
             (CONFIG, &[][..], true, "one: linux/amd64 linux/arm64; two: linux/amd64", None),
             (CONFIG, &["linux/arm64"], true, "one: linux/arm64", Some(SKIPPED)),
@@ -396,7 +395,7 @@ mod tests {
                 "one: linux/amd64 linux/arm64; two: linux/amd64",
                 Some(SKIPPED),
             ),
-            // A platform that is not configured for any image is built for all of them.
+            // A platform that is not configured for any image is built for all images.
             (CONFIG, &["linux/riscv64"], true, "one: linux/riscv64; two: linux/riscv64", None),
             (CONFIG, &["linux/arm64"], false, "one: linux/arm64; two: linux/arm64", None),
             ("", &["linux/arm64"], true, "a: linux/arm64", None),

@@ -14,8 +14,8 @@ pub(crate) struct Tags {
     pub notes: Vec<String>,
 }
 
-/// Renders tag templates. `explicit` means that they come from a flag or environment variable: explicit tags are used
-/// unchanged, regardless of the version and the state of the work tree.
+/// Renders tag templates. `explicit` means that the templates come from a flag or environment variable. Explicit tags
+/// are used unchanged, regardless of the version and the state of the work tree.
 pub(crate) fn render(
     templates: &[String],
     explicit: bool,
@@ -122,7 +122,7 @@ impl<'a> TagRenderer<'a> {
         TagRenderer { environment, variables, version, checkout }
     }
 
-    /// Renders a template. Fails if a variable in it is empty but the result is not.
+    /// Renders a template. Fails if the template uses an empty variable but the resulting tag is not empty.
     fn render(&self, template: &str) -> Result<String, Failure> {
         let rendered = self.environment.render_str(template, &self.variables).map_err(|error| {
             Failure::new(Class::Config, format!("tag template '{template}': {}", template_error(&error)))
@@ -138,7 +138,7 @@ impl<'a> TagRenderer<'a> {
             .hint(format!("make it optional with `{{% if {name} %}}…{{% endif %}}`, or set the tag with `--tag NAME`")))
     }
 
-    /// Returns the first variable in a template that is empty.
+    /// Returns the first empty variable in a template.
     fn empty_variable(&self, template: &str) -> Option<&'static str> {
         let used = self.environment.template_from_str(template).ok()?.undeclared_variables(true);
         let is_empty = |name: &&str| {

@@ -10,7 +10,7 @@ use semver::Version;
 use super::cargo_profiles::defined_profiles;
 use crate::error::{Class, Failure};
 
-/// Returns the current directory.
+/// Returns the current directory. Fails if its path is not valid UTF-8.
 pub(crate) fn current_dir() -> Result<Utf8PathBuf> {
     Utf8PathBuf::try_from(std::env::current_dir()?).context("the path of the current directory is not valid UTF-8")
 }
@@ -23,8 +23,8 @@ pub(crate) struct Workspace {
     pub target_dir: Utf8PathBuf,
     /// All workspace members.
     pub packages: Vec<Package>,
-    /// Names of the packages from `-p`, or else the packages that `cargo build` would select: the package of the
-    /// current directory, or the default members.
+    /// Names of the packages passed with `-p` or, if none were passed, of those that `cargo build` would select: the
+    /// package in the current directory, or the default members.
     pub selected: Vec<String>,
     /// Whether the selection comes from `-p`, the current directory or `--manifest-path` instead of the default
     /// members.
@@ -49,7 +49,7 @@ pub(crate) struct Package {
 }
 
 impl Package {
-    /// Creates a package with binaries and no other metadata.
+    /// Creates a package with the given binaries and no optional metadata.
     pub(crate) fn with_bins(name: &str, version: Version, manifest_path: Utf8PathBuf, bins: &[&str]) -> Package {
         Package {
             name: name.to_owned(),
@@ -75,7 +75,7 @@ impl Package {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selection {
     pub manifest_path: Option<Utf8PathBuf>,
-    /// Packages from `-p`, applied by `select_packages`.
+    /// Packages passed with `-p`. Applied later, by `select_packages`.
     pub packages: Vec<String>,
     pub offline: bool,
 }
@@ -113,7 +113,7 @@ impl Workspace {
             Some(path) => current_dir.join(path).parent().map(Utf8Path::to_owned).unwrap_or_default(),
             None => current_dir.to_owned(),
         };
-        // Match cargo's paths, which contain no `..` and no symbolic links.
+        // Match cargo's paths, which contain no `..` or symbolic links.
         let selected_dir = selected_dir.canonicalize_utf8().unwrap_or(selected_dir);
         let member = member_at(&metadata.workspace_root, &packages, &selected_dir);
         let has_explicit_selection = member.is_some();
@@ -184,13 +184,13 @@ fn missing_manifest(path: &Utf8Path, current_dir: &Utf8Path) -> Failure {
     if current_dir.join(&manifest_inside).is_file() {
         failure("expected a Cargo.toml, found a directory").hint(format!("use `--manifest-path {manifest_inside}`"))
     } else if current_dir.join(path).is_dir() {
-        failure("directory without a Cargo.toml").hint("use the path of a package or workspace manifest")
+        failure("the directory does not contain a Cargo.toml").hint("use the path of a package or workspace manifest")
     } else {
         failure("no such file").hint("use the path of a package or workspace manifest")
     }
 }
 
-/// Converts an error of `cargo metadata`, adding a hint.
+/// Converts an error from `cargo metadata`, adding a hint.
 fn explain_metadata_error(error: cargo_metadata::Error) -> anyhow::Error {
     let cargo_metadata::Error::CargoMetadata { stderr } = error else {
         return Failure::new(Class::Toolchain, error.to_string()).hint("install Rust: https://rustup.rs").into();

@@ -30,20 +30,21 @@ impl fmt::Display for FloatAbi {
     }
 }
 
-/// The header fields that all programs for one platform share.
+/// The header fields that all programs for a platform share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct ElfIdentity {
-    /// The header field `e_machine`.
+    /// The `e_machine` header field.
     pub machine: u16,
-    /// Number of bits of an address, 32 or 64.
+    /// Address size in bits, 32 or 64.
     pub class: u8,
     pub big_endian: bool,
-    /// Floating-point ABI. Set only for 32-bit ARM and RISC-V.
+    /// Floating-point ABI, which is set only for 32-bit ARM and RISC-V.
     pub float_abi: Option<FloatAbi>,
 }
 
 impl ElfIdentity {
-    /// Reports whether machine, class and byte order are equal, so that one file can be loaded wherever the other can.
+    /// Reports whether the machine, class and byte order are equal, so that one file can be loaded wherever the other
+    /// can.
     pub(crate) fn same_machine(&self, other: &ElfIdentity) -> bool {
         (self.machine, self.class, self.big_endian) == (other.machine, other.class, other.big_endian)
     }

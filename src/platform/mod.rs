@@ -1,5 +1,5 @@
-//! The table of supported platforms, with Docker's name, the target triples and the ELF header fields of each.
-//! Exceptions for individual architectures are in `compile` (C compilers, known issues) and `elf` (instruction sets).
+//! The table of supported platforms, with the Docker name, target triples and ELF header fields of each. Exceptions for
+//! individual architectures are in `compile` (C compilers, known issues) and `elf` (instruction sets).
 
 pub(crate) mod elf_header;
 
@@ -18,7 +18,7 @@ use crate::error::{Class, Failure};
 /// The name is always normalized as in containerd's `platforms` package: `linux/arm64`, not `linux/arm64/v8`, and
 /// `linux/arm/v7`, not `linux/arm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String", description = "Platform as written for Docker: `os/architecture[/variant]`.", extend("enum" = Platform::names())))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "String", description = "Platform in Docker's notation: `os/architecture[/variant]`.", extend("enum" = Platform::names())))]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Platform(&'static PlatformRow);
 
@@ -37,7 +37,7 @@ struct PlatformRow {
     name: &'static str,
     gnu_triple: &'static str,
     musl_triple: &'static str,
-    /// Value of rustc's `-C target-cpu`, for variants that share a target triple with others.
+    /// Value of rustc's `-C target-cpu`, for variants that share a target triple with another platform.
     target_cpu: Option<&'static str>,
     elf_header: ElfIdentity,
     /// QEMU's name for the architecture, as in `qemu-aarch64`.
@@ -86,7 +86,7 @@ static TABLE: &[PlatformRow] = {
         platform("linux/386",      "i686-unknown-linux-gnu",        "i686-unknown-linux-musl",        None, elf(elf::EM_386, 32), "i386", I386),
         platform("linux/arm64",    "aarch64-unknown-linux-gnu",     "aarch64-unknown-linux-musl",     None, elf(elf::EM_AARCH64, 64), "aarch64", debian("arm64", "aarch64-linux-gnu")),
         platform("linux/arm/v5",   "armv5te-unknown-linux-gnueabi", "armv5te-unknown-linux-musleabi", None, elf_with_floats(elf::EM_ARM, 32, FloatAbi::Soft), "arm", debian("armel", "arm-linux-gnueabi")),
-        // Debian's armhf cannot be used for ARMv6: its cross compiler links startup files for ARMv7.
+        // Debian's armhf cannot be used for ARMv6: its cross compiler links in startup files for ARMv7.
         platform("linux/arm/v6",   "arm-unknown-linux-gnueabihf",   "arm-unknown-linux-musleabihf",   None, ARM_HARD, "arm", None),
         platform("linux/arm/v7",   "armv7-unknown-linux-gnueabihf", "armv7-unknown-linux-musleabihf", None, ARM_HARD, "arm", debian("armhf", "arm-linux-gnueabihf")),
         platform("linux/riscv64",  "riscv64gc-unknown-linux-gnu",   "riscv64gc-unknown-linux-musl",   None, elf_with_floats(elf::EM_RISCV, 64, FloatAbi::Double), "riscv64", debian("riscv64", "riscv64-linux-gnu")),
@@ -109,7 +109,7 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 
 impl Platform {
-    /// Returns all supported platforms, in the order of the table.
+    /// Returns all supported platforms, in table order.
     pub(crate) fn all() -> impl Iterator<Item = Platform> {
         TABLE.iter().map(Platform)
     }
@@ -127,7 +127,7 @@ impl Platform {
         self.component(1).unwrap_or_default()
     }
 
-    /// Returns the variant, such as `v7` for `linux/arm/v7`. `None` if the normalized name has no variant.
+    /// Returns the variant, such as `v7` for `linux/arm/v7`, or `None` if the normalized name has no variant.
     pub(crate) fn variant(self) -> Option<&'static str> {
         self.component(2)
     }
@@ -136,7 +136,7 @@ impl Platform {
         self.0.name.split('/').nth(index)
     }
 
-    /// Returns the target triple for a C library.
+    /// Returns this platform's target triple for a C library.
     pub(crate) fn triple(self, libc: Libc) -> &'static str {
         match libc {
             Libc::Gnu => self.0.gnu_triple,
@@ -149,7 +149,8 @@ impl Platform {
         !(libc == Libc::Musl && self.architecture() == "s390x")
     }
 
-    /// Returns rustc's `-C target-cpu` for variants that share a target triple with others (`linux/amd64/v3`).
+    /// Returns rustc's `-C target-cpu` for variants that share a target triple with another platform, such as
+    /// `linux/amd64/v3`.
     pub(crate) fn target_cpu(self) -> Option<&'static str> {
         self.0.target_cpu
     }
@@ -169,7 +170,7 @@ impl Platform {
         self.0.elf_header
     }
 
-    /// Returns the platforms that share a target triple, the one without a variant first.
+    /// Returns the platforms that share a target triple, starting with the one without a variant.
     pub(crate) fn for_triple(triple: &str) -> impl Iterator<Item = Platform> {
         TABLE.iter().filter(move |row| row.gnu_triple == triple || row.musl_triple == triple).map(Platform)
     }
@@ -194,7 +195,8 @@ impl Platform {
         format!("{architecture}-unknown-linux-gnu")
     }
 
-    /// Returns this platform and those whose programs it can run as well: newer variants run programs for older ones.
+    /// Returns this platform, followed by the others whose programs it can run: newer variants run programs for older
+    /// ones.
     pub(crate) fn compatible_platforms(self) -> impl Iterator<Item = Platform> {
         const OLDER: &[(&str, &str)] = &[
             ("linux/amd64/v3", "linux/amd64/v2"),
@@ -216,7 +218,7 @@ impl Platform {
         Some(if triple == row.gnu_triple { prefix.to_owned() } else { prefix.replace("-gnu", "-musl") })
     }
 
-    /// Returns Debian's names for the architecture. `None` if Debian does not support it.
+    /// Returns Debian's names for the architecture, or `None` if Debian does not support it.
     pub(crate) fn debian(self) -> Option<DebianArchitecture> {
         self.0.debian
     }
@@ -231,7 +233,7 @@ impl Platform {
         Self::for_triple(host).any(|native| native.elf_identity() == self.elf_identity())
     }
 
-    /// Returns the suffix of the names of Dockerfile stages, such as `linux-armv7`. It is the value of
+    /// Returns the suffix for Dockerfile stage names, such as `linux-armv7`. It equals
     /// `${TARGETOS}-${TARGETARCH}${TARGETVARIANT}`.
     pub(crate) fn stage_suffix(self) -> String {
         format!("{}-{}{}", self.os(), self.architecture(), self.variant().unwrap_or_default())
@@ -257,7 +259,8 @@ impl FromStr for Platform {
             }
             let with_os = if text.contains('/') { text.to_owned() } else { format!("linux/{text}") };
             let failure = Failure::new(Class::Config, format!("unknown platform '{text}'"));
-            // The names are short and similar: an edit distance of two means another architecture, not a typo.
+            // The names are short and similar: at an edit distance of two, a name is probably another architecture, not
+            // a typo.
             let typo_of = names().find(|name| strsim::damerau_levenshtein(&with_os, name) <= 1);
             failure.did_you_mean(&with_os, typo_of).hint(supported)
         })
@@ -281,7 +284,7 @@ impl From<Platform> for String {
     }
 }
 
-/// Formats the machine, as in `aarch64 (64-bit, little-endian)`.
+/// Formats the machine, such as `aarch64 (64-bit, little-endian)`.
 impl fmt::Display for ElfIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match TABLE.iter().find(|row| row.elf_header.machine == self.machine) {
@@ -295,7 +298,7 @@ impl fmt::Display for ElfIdentity {
 
 #[cfg(test)]
 impl Platform {
-    /// Returns all names of platforms that are accepted, including aliases.
+    /// Returns all accepted platform names, including aliases.
     fn names() -> Vec<&'static str> {
         TABLE.iter().map(|row| row.name).chain(ALIASES.iter().map(|(alias, _)| *alias)).collect()
     }

@@ -1,6 +1,6 @@
-//! Reads the output of a program line by line. A line on stdout is returned before any line that the program writes to
-//! stderr after it: cargo reports finished binaries on stdout and then prints `Finished` to stderr. The opposite order
-//! is not guaranteed.
+//! Reads a program's output line by line. A line on stdout is returned before any line that the program writes to
+//! stderr after it, because cargo reports finished binaries on stdout before it prints `Finished` to stderr. The
+//! reverse order is not guaranteed.
 
 use std::io::{ErrorKind, PipeReader, Read};
 
@@ -14,19 +14,19 @@ pub(crate) enum Line {
     Stderr(String),
 }
 
-/// Capacity of a pipe in bytes, so that one read empties it.
+/// Size of the read buffer in bytes. It equals the capacity of a pipe, so that one read can empty the pipe.
 const READ_SIZE: usize = 64 << 10;
 /// Maximum length of a line in bytes. Longer lines are split.
 const MAX_LINE_LENGTH: usize = 16 << 20;
 
-/// Sends all lines until both pipes end or `send` returns false.
+/// Passes each line from both pipes to `send`, until both pipes end or `send` returns false.
 pub(super) fn read(stdout: PipeReader, stderr: PipeReader, mut send: impl FnMut(Line) -> bool) {
     let mut out = Stream { pipe: Some(stdout), partial_line: Vec::new(), as_line: Line::Stdout };
     let mut err = Stream { pipe: Some(stderr), partial_line: Vec::new(), as_line: Line::Stderr };
     let mut buffer = vec![0; READ_SIZE];
     while out.pipe.is_some() || err.pipe.is_some() {
         is_ready(out.pipe.iter().chain(&err.pipe), None);
-        // Read stderr first: everything written to stdout before these lines is then available as well.
+        // Read stderr first: everything written to stdout before these lines is then available too.
         let stderr_lines = err.lines(&mut buffer);
         if !out.lines(&mut buffer).into_iter().chain(stderr_lines).all(&mut send) {
             return;
@@ -72,7 +72,7 @@ impl Stream {
     }
 }
 
-/// Waits until a pipe has data or has ended, for at most `timeout` if given. Returns false after the timeout.
+/// Waits until a pipe has data or has ended, for at most `timeout` if given. Returns false on timeout.
 fn is_ready<'a>(pipes: impl IntoIterator<Item = &'a PipeReader>, timeout: Option<&Timespec>) -> bool {
     let mut fds: Vec<PollFd<'_>> = pipes.into_iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
     poll(&mut fds, timeout).map_or_else(|error| error != Errno::INTR, |ready| ready > 0)
@@ -113,7 +113,7 @@ mod tests {
             ("printf '\\377\\n'", &["out \u{fffd}"]),
         ] {
             let mut all_lines = lines(script);
-            // The order between the two streams is not deterministic.
+            // The relative order of the two streams is not deterministic.
             all_lines.sort_by_key(|line| line.starts_with("out"));
             assert_eq!(all_lines, expected, "{script}");
         }

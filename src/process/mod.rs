@@ -1,4 +1,4 @@
-//! Runs programs, on top of `duct`. All child processes are started here, so that Ctrl-C can stop them.
+//! Runs programs, using `duct`. All child processes are started here, so that Ctrl-C can stop them.
 
 mod lines;
 
@@ -20,7 +20,8 @@ pub(crate) use lines::Line;
 use crate::error::{Class, Failure};
 use crate::threads::{self, CancelToken};
 
-/// Process groups of the running children. Ctrl-C is forwarded to them, which also reaches their descendants.
+/// Process groups of the running child processes. Ctrl-C is forwarded to whole groups, so that it also reaches
+/// descendants.
 static PROCESS_GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -28,11 +29,11 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How often to check whether a program that closed its output has exited.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// Time that a program has to exit after SIGTERM before it is sent SIGKILL.
+/// How long a program may take to exit after SIGTERM before it is sent SIGKILL.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
-/// A program to run, with its arguments, environment variables and working directory. Displayed as a shell command
-/// line.
+/// A program to run, with its arguments, environment variables and working directory. `Display` formats it as a shell
+/// command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cmd {
     program: OsString,
@@ -72,7 +73,7 @@ impl Cmd {
         self
     }
 
-    /// Sets the working directory [default: the current directory].
+    /// Sets the working directory, which defaults to the current directory.
     #[must_use]
     pub(crate) fn dir(self, dir: impl AsRef<OsStr>) -> Self {
         Cmd { dir: Some(dir.as_ref().to_owned()), ..self }
@@ -87,7 +88,7 @@ impl Cmd {
         Err(anyhow::anyhow!("`{self}` failed ({}): {}", ended(output.status), output.stderr.trim()))
     }
 
-    /// Runs the program and returns its output, whatever its exit status is.
+    /// Runs the program and returns its output, regardless of its exit status.
     pub(crate) fn output(&self) -> Result<ProgramOutput> {
         let mut out = String::new();
         let mut err = String::new();
@@ -109,7 +110,7 @@ impl Cmd {
         running.finish()
     }
 
-    /// Like [`stream`](Cmd::stream), but if `cancel` is cancelled, stops the program and its child processes and
+    /// Like [`stream`](Cmd::stream), but once `cancel` is triggered, stops the program and its child processes and
     /// returns [`Cancelled`](crate::threads::Cancelled).
     pub(crate) fn stream_until(&self, cancel: &CancelToken, on_line: impl FnMut(Line)) -> Result<ExitStatus> {
         let mut kill_at = None;
@@ -140,8 +141,8 @@ impl Cmd {
         Ok((!is_killed).then_some(status))
     }
 
-    /// Like [`stream`](Cmd::stream), but regularly calls `next_signal` for a signal to send to the program and its
-    /// child processes. Stops reading output after SIGKILL, because a process outside the group may keep the pipes
+    /// Like [`stream`](Cmd::stream), but polls `next_signal` and sends the signals that it returns to the program and
+    /// its child processes. Stops reading output after SIGKILL, because a process outside the group may keep the pipes
     /// open.
     fn stream_with_signals(
         &self,
@@ -179,8 +180,7 @@ impl Cmd {
         let (stdout, stdout_writer) = io::pipe()?;
         let (stderr, stderr_writer) = io::pipe()?;
         let handle = {
-            // The expression owns the write ends of the pipes and is dropped here, so that the readers see the end of
-            // file.
+            // The expression owns the write ends of the pipes and is dropped here, so that the readers see end-of-file.
             let expression = self
                 .expression()
                 .stdin_null()
@@ -236,7 +236,7 @@ fn in_own_group(command: &mut std::process::Command) -> io::Result<()> {
     Ok(())
 }
 
-/// Describes how a program ended: `exit code 101`, `signal 9`.
+/// Describes how a program ended, such as `exit code 101` or `signal 9`.
 pub(crate) fn ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
@@ -245,12 +245,12 @@ pub(crate) fn ended(status: ExitStatus) -> String {
     }
 }
 
-/// Reports whether a program was ended by SIGKILL, for example by the kernel's out-of-memory killer.
+/// Reports whether a program was killed with SIGKILL, for example by the kernel's out-of-memory killer.
 pub(crate) fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::KILL.as_raw())
 }
 
-/// Masks the values of secrets in an argument that contains `name=value` pairs, separated by commas.
+/// Masks secret values in an argument that may contain comma-separated `name=value` pairs.
 pub(crate) fn without_secrets(arg: &str) -> String {
     let part = |part: &str| {
         let secret = part.match_indices('=').map(|(at, _)| at).find(|at| {
@@ -262,7 +262,7 @@ pub(crate) fn without_secrets(arg: &str) -> String {
     arg.split(',').map(part).collect::<Vec<_>>().join(",")
 }
 
-/// Reports whether a variable with this name probably contains a secret, whose value must not be printed.
+/// Reports whether a variable with this name probably contains a secret that must not be printed.
 pub(crate) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE_KEY"]
@@ -279,7 +279,7 @@ pub(crate) fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A running program and a channel with its output lines.
+/// A running program and the channel that receives its output lines.
 struct RunningProgram {
     handle: duct::Handle,
     group: Option<ProcessGroup>,
@@ -290,7 +290,7 @@ impl RunningProgram {
     /// Sends a signal to the program and its child processes.
     fn signal(&self, signal: Signal) {
         if let Some(ProcessGroup(group)) = self.group {
-            // The group may have exited already.
+            // The processes in the group may already have exited.
             let _ = kill_process_group(group, signal);
         }
     }
@@ -303,7 +303,7 @@ impl RunningProgram {
     }
 }
 
-/// A process group that receives Ctrl-C until this value is dropped.
+/// A process group to which Ctrl-C is forwarded until this value is dropped.
 struct ProcessGroup(Pid);
 
 impl ProcessGroup {
@@ -319,15 +319,15 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// Installs a handler for Ctrl-C, SIGTERM and SIGHUP that terminates the children, so that the step waiting for them
-/// fails as interrupted. A second signal kills the children and exits immediately.
+/// Installs a handler for Ctrl-C, SIGTERM and SIGHUP that terminates all child processes, so that the step waiting for
+/// them fails with the error `interrupted`. A second signal kills the child processes and exits immediately.
 pub(crate) fn stop_children_on_interrupt() -> Result<()> {
     ctrlc::set_handler(|| {
         let again = INTERRUPTED.swap(true, Ordering::SeqCst);
         let signal = if again { Signal::KILL } else { Signal::TERM };
         let groups = threads::lock(&PROCESS_GROUPS).clone();
         for group in groups {
-            // The group may have exited already.
+            // The processes in the group may already have exited.
             let _ = kill_process_group(group, signal);
         }
         if again {
@@ -345,7 +345,7 @@ pub(crate) fn check_interrupt() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the full path of a program in PATH.
+/// Returns the full path of a program found in PATH.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     which::which(name).ok()
 }

@@ -33,7 +33,7 @@ pub(crate) fn look_up_tags(image: &Image, registry: &Registry) -> Result<Vec<Tag
     })
 }
 
-/// Returns the platforms that the tag's current index has and `image`, with the digest `new`, does not. Empty if the
+/// Returns the platforms that are in the tag's current index but not in `image`, whose digest is `new`. Empty if the
 /// tag does not point to an index.
 pub(crate) fn lost_platforms(image: &Image, tag: &TagState, new: &str, registry: &Registry) -> Result<Vec<String>> {
     let Some(replaced) = tag.replaced_digest(new) else { return Ok(Vec::new()) };

@@ -42,7 +42,7 @@ pub(crate) fn upload_blobs(
     })
 }
 
-/// Queues all blobs of a finished layout. Most layers have been queued before, and the uploader skips them.
+/// Queues all blobs of a finished layout. Most layers have already been queued, and the uploader skips those.
 pub(crate) fn queue_layout(image: usize, layout: &Layout, queue: &mpsc::Sender<ImageBlob>) -> Result<()> {
     for entry in layout.index.manifests() {
         let manifest: ImageManifest = serde_json::from_slice(&layout.read(entry)?)?;
@@ -55,7 +55,7 @@ pub(crate) fn queue_layout(image: usize, layout: &Layout, queue: &mpsc::Sender<I
     Ok(())
 }
 
-/// Pushes the manifests of a layout and then its index by digest. Skips those that the registry already has.
+/// Pushes a layout's manifests and then its index by digest. Skips any that the registry already has.
 pub(crate) fn push_manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
     let push = |manifest: &Descriptor| {
         let reference = format!("{repository}@{}", manifest.digest());
@@ -70,10 +70,10 @@ pub(crate) fn push_manifests(layout: &Layout, repository: &str, registry: &Regis
     push(&layout.descriptor)
 }
 
-/// Pushes each blob once to each repository.
+/// An uploader that pushes each blob only once to each repository.
 struct Uploader<'a> {
     images: &'a [Image],
-    /// The repositories of each image's base images. Base layers can probably be mounted from there.
+    /// The repositories of each image's base images. Base layers can probably be mounted from them.
     base_repositories: Vec<BTreeSet<Repository>>,
     registry: &'a Registry,
     timings: &'a Timings,
@@ -109,7 +109,7 @@ impl<'a> Uploader<'a> {
         let mut span = self.timings.span(Phase::Upload, reference);
         span.digest(digest);
         if self.registry.has_blob(reference, digest, Access::Push)? {
-            span.note("already there");
+            span.note("already in the registry");
         } else {
             let bases = self.base_repositories[blob.image].iter();
             let bases = bases.filter(|base| base.host == repository.host).map(|base| &base.name);

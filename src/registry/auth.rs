@@ -1,4 +1,4 @@
-//! Authorization of requests: the scheme that each registry requires (Basic or Bearer), and cached tokens.
+//! Authorizes requests: detects the scheme that each registry requires (Basic or Bearer), and caches tokens.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -45,24 +45,24 @@ struct BearerChallenge {
     /// The URL of the token server.
     realm: String,
     service: String,
-    /// Whether the registry uses HTTPS. If so, its token server must use HTTPS too.
+    /// Whether the registry uses HTTPS. An HTTPS registry must not use a token server without HTTPS.
     is_https: bool,
 }
 
-/// The authorization state of all registries used in a run, by host.
+/// The authorization state of all registries used in a run, keyed by host.
 #[derive(Default)]
 pub(super) struct AuthState {
     credentials: Mutex<BTreeMap<String, Credentials>>,
-    /// The required authorization by host. `None` for hosts that require no authorization.
+    /// The authorization that each host requires, or `None` if it requires no authorization.
     challenges: Mutex<BTreeMap<String, Option<Challenge>>>,
-    /// How far the local clock is ahead of each host's clock.
+    /// How far the local clock runs ahead of each host's clock.
     clock_offsets: Mutex<BTreeMap<String, TimeDelta>>,
-    /// Tokens by host and scopes. Locked while a token is fetched, so that no token is fetched twice.
+    /// Tokens, keyed by host and scopes. The lock is held while a token is fetched, so that no token is fetched twice.
     tokens: tokio::sync::Mutex<BTreeMap<(String, Vec<String>), Token>>,
 }
 
 impl AuthState {
-    /// Returns the authorization for a request. `None` if the registry requires none or no credentials are stored.
+    /// Returns the authorization for a request, or `None` if the registry requires none or no credentials are stored.
     pub(super) async fn authorization(
         &self,
         client: &Client,
@@ -85,7 +85,7 @@ impl AuthState {
         }
     }
 
-    /// Returns a token for some scopes, from the cache unless it is due for renewal.
+    /// Returns a token for the given scopes. Reuses a cached token unless it is due for renewal.
     async fn token(
         &self,
         client: &Client,
@@ -100,7 +100,7 @@ impl AuthState {
             return Ok(cached.token.clone());
         }
         let realm = Url::parse(&challenge.realm).map_err(|error| {
-            RegistryError::Protocol(format!("sent an invalid token URL, '{}': {error}", challenge.realm))
+            RegistryError::Protocol(format!("sent an invalid token server URL, '{}': {error}", challenge.realm))
         })?;
         if challenge.is_https && realm.scheme() != "https" {
             return Err(RegistryError::Protocol(format!("uses a token server without HTTPS: {realm}")));
@@ -112,7 +112,7 @@ impl AuthState {
     }
 
     /// Determines which authorization a registry requires, once per host. Waiting for a 401 response to a later request
-    /// would not work, because some registries respond to anonymous requests with 404.
+    /// would not work, because some registries respond to anonymous requests with a 404.
     pub(super) async fn discover_auth(
         &self,
         client: &Client,
@@ -134,7 +134,7 @@ impl AuthState {
         Ok(())
     }
 
-    /// Updates the required authorization from a 401 response. Returns whether to try the request again.
+    /// Updates the required authorization after a 401 response. Returns whether to try the request again.
     pub(super) async fn update_auth(
         &self,
         target: &Reference,
@@ -144,14 +144,14 @@ impl AuthState {
     ) -> bool {
         let Some(challenge) = challenge(response, root) else { return false };
         let host = target.resolve_registry();
-        // A token may have been revoked, but the same password will be rejected again.
+        // A revoked token can be replaced, but the same password would be rejected again.
         let should_retry = !was_authorized || matches!(challenge, Challenge::Bearer(_));
         self.tokens.lock().await.retain(|(token_host, _), _| token_host != host);
         lock(&self.challenges).insert(host.to_owned(), Some(challenge));
         should_retry
     }
 
-    /// Returns how far the local clock is ahead of a host's clock, or `None` if the host sent no date.
+    /// Returns how far the local clock runs ahead of a host's clock, or `None` if the host sent no date.
     pub(super) fn clock_offset(&self, host: &str) -> Option<TimeDelta> {
         lock(&self.clock_offsets).get(host).copied()
     }
@@ -180,7 +180,7 @@ fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
 }
 
 /// Parses the `WWW-Authenticate` headers (RFC 9110, section 11.6.1), preferring Bearer. Returns `None` after a redirect
-/// to another server, which must not get the registry's credentials.
+/// to another server, which must not receive the registry's credentials.
 fn challenge(response: &Response, root: &Url) -> Option<Challenge> {
     if !is_same_server(response.url(), root) {
         return None;

@@ -9,9 +9,9 @@ use docker_credential::{CredentialRetrievalError, DockerCredential};
 use crate::error::{Class, Failure};
 use crate::process;
 
-/// The key of Docker Hub in `config.json`.
+/// Docker Hub's key in `config.json`.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
-/// How long to wait for a credential helper. Leaves the user enough time to unlock a keyring.
+/// How long to wait for a credential helper. Gives the user enough time to unlock a keyring.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The credentials that `docker login` stored for a registry.
@@ -30,7 +30,7 @@ pub(super) enum Credentials {
 pub(super) fn load(host: &str) -> Result<Credentials, Failure> {
     let (sender, receiver) = mpsc::channel();
     let name = host.to_owned();
-    // A credential helper may hang. If so, its thread is abandoned.
+    // A credential helper may hang, in which case its thread is abandoned.
     std::thread::spawn(move || sender.send(query_docker(&name)));
     let deadline = Instant::now() + HELPER_TIMEOUT;
     loop {
@@ -61,7 +61,7 @@ fn query_docker(host: &str) -> Result<Credentials, Failure> {
                 .hint(format!("fix the file, or remove it and log in again: `docker login {host}`"))),
         },
         Err(CredentialRetrievalError::HelperFailure { helper, stdout, stderr }) => {
-            // Helpers report missing credentials only by this message.
+            // Helpers report missing credentials only through this message.
             if stdout.contains("credentials not found") || stderr.contains("credentials not found") {
                 return Ok(Credentials::Anonymous);
             }
@@ -71,7 +71,7 @@ fn query_docker(host: &str) -> Result<Credentials, Failure> {
     }
 }
 
-/// Returns why Docker's configuration cannot be read, or `None` if the file does not exist.
+/// Returns the reason why Docker's configuration cannot be read, or `None` if the file does not exist.
 fn config_problem() -> Option<String> {
     let path = config_path()?;
     match fs_err::read_to_string(&path) {

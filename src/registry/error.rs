@@ -1,4 +1,4 @@
-//! Errors of registry requests, and which of them are transient. `explain` turns them into messages.
+//! Errors from registry requests, classified as transient or permanent. The `explain` module turns them into messages.
 
 use std::error::Error;
 use std::io;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::error::Failure;
 use crate::threads::Cancelled;
 
-/// Why a request to a registry failed.
+/// The reason why a request to a registry failed.
 #[derive(Debug)]
 pub(super) enum RegistryError {
     /// A response with an unexpected status.
@@ -25,7 +25,7 @@ pub(super) enum RegistryError {
     Stalled,
     /// The content does not have the expected digest. Holds the actual digest.
     DigestMismatch(String),
-    /// The registry violated the protocol. The text completes the sentence "registry r.example …".
+    /// The registry violated the protocol. The text completes a sentence that starts with the name of the registry.
     Protocol(String),
     /// The manifest is not JSON.
     InvalidManifest(serde_json::Error),
@@ -35,7 +35,7 @@ pub(super) enum RegistryError {
     InvalidConfig(serde_json::Error),
     /// The request was cancelled.
     Cancelled(Cancelled),
-    /// A local problem, such as a full disk, a failed credential helper or Ctrl-C.
+    /// A local problem, such as a full disk, a failed credential helper, or Ctrl-C.
     Local(anyhow::Error),
 }
 
@@ -43,10 +43,10 @@ pub(super) enum RegistryError {
 #[derive(Debug, Default)]
 pub(super) struct ErrorResponse {
     pub status: u16,
-    /// The host of the token server, if the response came from one.
+    /// The host of the token server, if the response came from a token server.
     pub token_server: Option<String>,
     pub retry_after: Option<Duration>,
-    /// The error message from the body.
+    /// The error message from the response body.
     pub message: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl From<Cancelled> for RegistryError {
 }
 
 impl RegistryError {
-    /// Creates the error for an error response.
+    /// Creates an error from an error response.
     pub(super) fn response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> RegistryError {
         RegistryError::Response(ErrorResponse {
             status: status.as_u16(),
@@ -73,7 +73,7 @@ impl RegistryError {
         })
     }
 
-    /// Creates the error for a success status that is not valid for the request.
+    /// Creates an error for a success status that is not valid for the request.
     pub(super) fn unexpected_status(status: StatusCode) -> RegistryError {
         RegistryError::Response(ErrorResponse { status: status.as_u16(), ..ErrorResponse::default() })
     }
@@ -142,7 +142,8 @@ pub(super) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item
     std::iter::successors(Some(error), |error| (*error).source())
 }
 
-/// Parses the `Retry-After` header: seconds or a date (RFC 9110, section 10.2.3). `None` if the date has passed.
+/// Parses the `Retry-After` header, which contains seconds or a date (RFC 9110, section 10.2.3). Returns `None` if the
+/// date has passed.
 fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
@@ -152,7 +153,7 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     (date.to_utc() - now).to_std().ok()
 }
 
-/// Returns the first error message in a body (distribution-spec, "Error Codes"), on one line.
+/// Returns the first error message in a response body (distribution-spec, "Error Codes"), joined into a single line.
 fn error_message(body: &[u8]) -> Option<String> {
     let json: Value = serde_json::from_slice(body).ok()?;
     let error = json.pointer("/errors/0")?;

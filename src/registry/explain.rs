@@ -81,7 +81,7 @@ impl FailedRequest<'_> {
     fn explain_unreachable(&self, error: &reqwest::Error) -> Failure {
         let host = self.host();
         let cause = root_cause(error);
-        // The host that could not be reached, if it is not the registry: a token server, for example.
+        // The host that could not be reached, if it is not the registry itself but, for example, its token server.
         let contacted = error.url().and_then(|url| url.authority().rsplit('@').next()).filter(|other| *other != host);
         let at = contacted.map(|contacted| format!(" at {contacted}")).unwrap_or_default();
         let failure = registry_failure(format!("cannot reach registry {host}{at}: {cause}"));
@@ -116,7 +116,7 @@ impl FailedRequest<'_> {
                     .hint(format!("try again in {wait}; the limit may be higher if you log in"))
             }
             Some(server) if response.status >= 500 => {
-                registry_failure(format!("token server {server} of registry {host} failed (HTTP {status})"))
+                registry_failure(format!("token server {server} for registry {host} returned HTTP {status}"))
                     .hint("try again later")
             }
             Some(_) => self.explain_unauthorized(&status),
@@ -149,7 +149,7 @@ impl FailedRequest<'_> {
             403 => {
                 let action = if self.is_pull() { "read" } else { "push" };
                 registry_failure(format!("registry {host} denied access to {reference} ({status})"))
-                    .hint(format!("check the name and that your account has {action} permission"))
+                    .hint(format!("check the name, and check that your account has {action} permission"))
             }
             404 => registry_failure(format!("{reference} does not exist ({status})")).hint(if self.is_pull() {
                 "check the name and the tag"
@@ -163,7 +163,7 @@ impl FailedRequest<'_> {
                 .hint("check for a proxy in front of the registry that limits the size of requests"),
             400.. if response.message.is_some() => {
                 registry_failure(format!("registry {host} rejected {reference} ({status})"))
-                    .hint("if the tag is immutable, use another one (`--tag NAME`); otherwise check your quota")
+                    .hint("if the tag is immutable, use another one (`--tag NAME`); otherwise, check your quota")
             }
             _ => not_a_registry(),
         }
@@ -174,17 +174,17 @@ impl FailedRequest<'_> {
     }
 }
 
-/// Creates the error for content that cannot be parsed as the expected part of an image.
+/// Creates an error for content that cannot be parsed as the expected part of an image.
 pub(super) fn not_an_image(problem: &str, error: &serde_json::Error) -> Failure {
     registry_failure(format!("{problem}: {error}"))
-        .hint("check the name, or publish the image again: not everything in a registry is an image")
+        .hint("check the name, or publish the image again: registries also store other kinds of artifacts")
 }
 
 fn registry_failure(message: String) -> Failure {
     Failure::new(Class::Registry, message)
 }
 
-/// Formats the status and message of a response: `404 Not Found: manifest unknown`.
+/// Formats a response's status and message, as in `404 Not Found: manifest unknown`.
 fn format_status(response: &ErrorResponse) -> String {
     let code = response.status;
     let reason = StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason()).unwrap_or("HTTP");
@@ -219,7 +219,7 @@ mod tests {
             (429, None, "rate limited", "try again in a while"),
             (418, None, "(HTTP 418)", "curl -i https://r.example/v2/"),
             (401, Some("t.example"), "requires credentials", "docker login"),
-            (503, Some("t.example"), "registry r.example failed (HTTP 503 Service Unavailable)", "try again later"),
+            (503, Some("t.example"), "registry r.example returned HTTP 503 Service Unavailable", "try again later"),
             (429, Some("t.example"), "rate limited", "try again in a while"),
         ] {
             let token_server = token_server.map(str::to_owned);

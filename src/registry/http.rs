@@ -15,7 +15,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of bytes read from an error response.
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
 
-/// Creates a client that uses the proxies from the environment. It sets no total timeout; use `IdleTimeout`.
+/// Creates a client that uses the proxies from the environment. The client has no total timeout; use `IdleTimeout`
+/// instead.
 pub(super) fn http_client(redirects: Policy) -> Result<Client, RegistryError> {
     let mut builder = Client::builder()
         .user_agent(concat!("cargo-multiarch/", env!("CARGO_PKG_VERSION")))
@@ -32,23 +33,24 @@ pub(super) fn http_client(redirects: Policy) -> Result<Client, RegistryError> {
 }
 
 fn proxy(variable: &str, proxy: reqwest::Result<Proxy>) -> Result<Proxy, Failure> {
-    // Omit reqwest's error, since it shows the URL, which may contain a password.
+    // Omit reqwest's error, because it contains the URL, which may include a password.
     let proxy = proxy.map_err(|_| {
         Failure::new(Class::Config, format!("{variable} is not a valid proxy URL"))
             .hint(format!("set it to a URL: `export {variable}=http://host:port`"))
     })?;
-    // Never use a proxy for loopback addresses, like Go's net/http and therefore Docker.
+    // Never use a proxy for loopback addresses. Go's net/http, and therefore Docker, does the same.
     let excluded = format!("{},localhost,127.0.0.0/8,::1", proxy_variable("NO_PROXY").unwrap_or_default());
     Ok(proxy.no_proxy(NoProxy::from_string(&excluded)))
 }
 
-/// Returns the value of a proxy variable, in upper or lower case. `None` if it is unset or empty.
+/// Returns the value of a proxy variable, whose name may be in upper or lower case. Returns `None` if it is unset or
+/// empty.
 fn proxy_variable(name: &str) -> Option<String> {
     let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     value(name).or_else(|| value(&name.to_lowercase()))
 }
 
-/// Returns the response if its status is a success, and an error otherwise.
+/// Returns the response if it has a success status, and an error otherwise.
 pub(super) async fn check_status(mut response: Response) -> Result<Response, RegistryError> {
     if response.status().is_success() {
         return Ok(response);
@@ -57,7 +59,7 @@ pub(super) async fn check_status(mut response: Response) -> Result<Response, Reg
     Err(RegistryError::response(response.status(), response.headers(), &body))
 }
 
-/// Reads a complete body. Fails if it is larger than `limit` bytes.
+/// Reads a complete response body. Fails if it is larger than `limit` bytes.
 pub(super) async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>, RegistryError> {
     let mut body = Vec::new();
     while let Some(chunk) = next_chunk(response).await? {
@@ -70,7 +72,7 @@ pub(super) async fn read_body(response: &mut Response, limit: usize) -> Result<V
     Ok(body)
 }
 
-/// Reads the next chunk of a body, or `None` at the end.
+/// Reads the next chunk of a response body. Returns `None` at the end.
 pub(super) async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, RegistryError> {
     match tokio::time::timeout(IDLE_TIMEOUT, response.chunk()).await {
         Ok(chunk) => chunk.map_err(RegistryError::Connection),

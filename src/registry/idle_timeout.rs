@@ -1,4 +1,4 @@
-//! Idle timeouts: a transfer may be slow, but not stalled.
+//! Idle timeouts: a transfer may be slow, but must not stall.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -10,7 +10,8 @@ use crate::threads::lock;
 
 /// How long to wait for a response and for each of its chunks.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an upload may make no progress. Longer than for downloads, because buffers hide some of the progress.
+/// How long an upload may make no progress. This timeout is longer than the one for downloads, because buffering hides
+/// some of the progress.
 const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait for the response to a finished upload. The registry may have to hash the blob and copy it to
 /// permanent storage.
@@ -25,7 +26,7 @@ pub(super) struct IdleTimeout {
 #[derive(Clone, Copy)]
 struct Activity {
     at: Instant,
-    /// How long after `at` the request fails if no other activity follows.
+    /// How long after `at` the request times out if there is no further activity.
     limit: Duration,
 }
 
@@ -42,12 +43,12 @@ impl IdleTimeout {
         IdleTimeout { idle_limit, last_activity: Mutex::new(Activity { at: Instant::now(), limit: idle_limit }) }
     }
 
-    /// Restarts the timeout. Call this after a part of the request was sent.
+    /// Restarts the timeout. Call this after sending part of the request.
     pub(super) fn restart(&self) {
         *lock(&self.last_activity) = Activity { at: Instant::now(), limit: self.idle_limit };
     }
 
-    /// Switches to the longer timeout for upload responses. Call this after the complete body was sent.
+    /// Switches to the longer timeout for upload responses. Call this after sending the complete body.
     pub(super) fn upload_sent(&self) {
         *lock(&self.last_activity) = Activity { at: Instant::now(), limit: UPLOAD_RESPONSE_TIMEOUT };
     }

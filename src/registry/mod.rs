@@ -1,7 +1,7 @@
-//! A client for container registries (distribution-spec): authorization, retries, idle timeouts, pull and push.
+//! A client for container registries (distribution-spec): authorization, retries, idle timeouts, pulls, and pushes.
 //!
-//! Existing client crates do not expose HTTP status codes and `Retry-After`, tokens for two repositories, or separate
-//! timeouts for uploads.
+//! Existing client crates do not expose HTTP status codes and `Retry-After` headers, and do not support tokens for two
+//! repositories or separate timeouts for uploads.
 
 mod auth;
 mod credentials;
@@ -39,18 +39,19 @@ use crate::process;
 use crate::threads::{CancelToken, lock};
 use crate::ui::Bars;
 
-/// Delays before the second, third and fourth attempt at a request.
+/// Delays before the second, third, and fourth attempts at a request.
 const BACKOFF: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(600), Duration::from_secs(2)];
-/// Maximum `Retry-After` to wait for. A longer one fails the request.
+/// Maximum `Retry-After` delay to wait for. If the registry asks for a longer delay, the request fails.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// How often a pending request checks for cancellation and Ctrl-C.
+/// How long to wait between checks for cancellation and Ctrl-C while a request is pending.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A thread-safe client for all registries used in a run.
 pub(crate) struct Registry {
     runtime: tokio::runtime::Runtime,
-    /// Created on first use. The lock is held during creation, which is slow because it reads all CA certificates.
+    /// The HTTP client, created on first use. The lock is held during creation, which is slow because it reads all CA
+    /// certificates.
     client: Mutex<Option<Client>>,
     /// Hosts that are accessed over plain HTTP.
     plain_http: BTreeSet<String>,
@@ -61,8 +62,8 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Creates a client that uses plain HTTP for loopback and `insecure` hosts, and HTTPS for all others. Once `cancel`
-    /// is cancelled, all requests fail with [`Cancelled`](crate::threads::Cancelled).
+    /// Creates a client that uses plain HTTP for loopback and `insecure` hosts, and HTTPS for all others. After
+    /// cancellation through `cancel`, all requests fail with [`Cancelled`](crate::threads::Cancelled).
     pub(crate) fn new(insecure: &[String], cancel: &CancelToken, bars: &Bars) -> Result<Registry> {
         Ok(Registry {
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
@@ -74,8 +75,8 @@ impl Registry {
         })
     }
 
-    /// Checks that the registry of a repository can be reached. Returns how far the local clock is ahead of the
-    /// registry's clock, or `None` if the response has no `Date` header.
+    /// Checks that a repository's registry can be reached. Returns how far the local clock runs ahead of the registry's
+    /// clock, or `None` if the response has no `Date` header.
     pub(crate) fn ping(&self, repository: &str) -> Result<Option<TimeDelta>> {
         let target = parse_reference(repository)?;
         self.retry(repository, Access::Push, || async {
@@ -85,7 +86,7 @@ impl Registry {
         Ok(self.auth.clock_offset(target.resolve_registry()))
     }
 
-    /// Reports whether credentials were sent to the registry of a repository.
+    /// Reports whether credentials were sent to a repository's registry.
     pub(crate) fn is_logged_in(&self, repository: &str) -> bool {
         parse_reference(repository).is_ok_and(|target| self.auth.is_logged_in(target.resolve_registry()))
     }
@@ -229,7 +230,7 @@ impl Registry {
 
 /// Reports whether to try a failed request again.
 fn should_retry(error: &RegistryError, is_first_attempt: bool) -> bool {
-    // A timeout takes at least 30 seconds, so retry it only once.
+    // A timeout takes at least 30 seconds, so retry only once after a timeout.
     let stalled_again = matches!(error, RegistryError::Stalled) && !is_first_attempt;
     let too_long = error.retry_after().is_some_and(|wait| wait > MAX_RETRY_AFTER);
     error.is_transient() && !stalled_again && !too_long

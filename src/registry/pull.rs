@@ -22,7 +22,8 @@ const INDEX_TYPES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
 const MANIFEST_TYPES: [&str; 2] =
     ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
-/// Maximum size of a manifest or config. Registries must accept 4 MiB; an index with 10,000 entries has about 3 MiB.
+/// Maximum size in bytes of a manifest or config. Registries must accept at least 4 MiB, and an index with 10,000
+/// entries takes up about 3 MiB.
 const JSON_LIMIT: usize = 16 << 20;
 
 /// A manifest or index with the exact bytes that the registry returned.
@@ -41,7 +42,7 @@ impl FetchedManifest {
         }
         let media_type = match json["mediaType"].as_str() {
             Some(media_type) => media_type,
-            // The field is optional in OCI manifests (image-spec, manifest.md). Only an index has `manifests`.
+            // The field is optional in OCI manifests (image-spec, manifest.md). Only an index has a `manifests` field.
             None if json.get("manifests").is_some() => INDEX_TYPES[0],
             None => MANIFEST_TYPES[0],
         };
@@ -115,7 +116,7 @@ impl Registry {
         })
     }
 
-    /// Returns the image config of a manifest.
+    /// Returns the image config that a manifest refers to.
     pub(crate) fn fetch_config(&self, repository: &str, manifest: &ImageManifest) -> Result<ImageConfiguration> {
         let target = parse_reference(repository)?;
         let digest = manifest.config().digest().as_ref();
@@ -134,7 +135,7 @@ impl Registry {
         let target = parse_reference(repository)?;
         let url = self.blob_url(&target, blob.digest().as_ref())?;
         let cannot_write = |error: io::Error| {
-            Failure::new(Class::Other, format!("cannot write blob {} of {repository}: {error}", blob.digest()))
+            Failure::new(Class::Other, format!("cannot write blob {} from {repository}: {error}", blob.digest()))
                 .hint("check the free disk space with `df -h`, or set `XDG_CACHE_HOME` to another directory")
         };
         self.retry(&format!("{repository}@{}", blob.digest()), Access::Pull, || async {
@@ -157,8 +158,8 @@ impl Registry {
         })
     }
 
-    /// Reports whether a repository has a blob. `access` is the access that later requests need, so that all requests
-    /// can share one token.
+    /// Reports whether a repository contains a blob. `access` is the access that later requests need, so that all
+    /// requests can share one token.
     pub(crate) fn has_blob(&self, repository: &str, digest: &str, access: Access) -> Result<bool> {
         let target = parse_reference(repository)?;
         let url = self.blob_url(&target, digest)?;

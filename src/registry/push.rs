@@ -23,7 +23,7 @@ use crate::ui::Bar;
 /// Number of bytes read from a file at a time during an upload.
 const CHUNK_SIZE: u64 = 64 * 1024;
 
-/// How a blob got into a repository.
+/// How a blob was added to a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PushedBlob {
     Uploaded,
@@ -41,7 +41,7 @@ enum UploadStart {
 /// The destination of an upload.
 struct UploadSession {
     url: Url,
-    /// Whether the URL points to another server, which must not get the registry's credentials.
+    /// Whether the URL points to another server, which must not receive the registry's credentials.
     is_external: bool,
 }
 
@@ -57,7 +57,7 @@ impl Registry {
         })
     }
 
-    /// Pushes a blob: mounts it from one of `mount_sources` if possible, and uploads the file otherwise.
+    /// Pushes a blob: mounts it from one of `mount_sources` if possible, and uploads the file at `path` otherwise.
     pub(crate) fn push_blob(
         &self,
         repository: &str,
@@ -83,7 +83,7 @@ impl Registry {
         })
     }
 
-    /// Tries to mount a blob from each repository in turn. Returns `None` if the registry rejects all of them.
+    /// Tries to mount a blob from each of the `sources` in turn. Returns `None` if the registry rejects all attempts.
     async fn mount_blob(
         &self,
         target: &Reference,
@@ -158,7 +158,7 @@ impl Registry {
         } else {
             self.send_within(&timeout, target, Access::Push, put).await
         };
-        // A read error makes the request fail too, but only `read_error` has the reason.
+        // A read error also makes the request fail, but only `read_error` contains the reason.
         if let Some(error) = lock(&read_error).take() {
             return Err(RegistryError::Local(error.into()));
         }
@@ -168,14 +168,14 @@ impl Registry {
         }
     }
 
-    /// Cancels an upload, ignoring errors. Registries let abandoned uploads expire.
+    /// Cancels an upload. Ignores errors, because registries let abandoned uploads expire.
     async fn cancel_upload(&self, target: &Reference, session: &UploadSession) {
         if !session.is_external {
             self.send_best_effort(target, |http| http.delete(session.url.clone())).await;
         }
     }
 
-    /// Pushes a manifest or index to a tag or by digest.
+    /// Pushes a manifest or index by tag or by digest.
     pub(crate) fn put_manifest(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
         let target = parse_reference(reference)?;
         let url = self.manifest_url(&target)?;
@@ -188,7 +188,7 @@ impl Registry {
     }
 }
 
-/// Reads the upload URL from the `Location` header. It may be relative to the URL of the request.
+/// Reads the upload URL from the `Location` header. The URL in the header may be relative to the request URL.
 fn upload_session(response: &Response, root: &Url) -> Result<UploadSession, RegistryError> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let url = location.and_then(|location| response.url().join(location).ok());
@@ -202,7 +202,8 @@ fn upload_session(response: &Response, root: &Url) -> Result<UploadSession, Regi
 struct UploadBody {
     timeout: Arc<IdleTimeout>,
     bar: Bar,
-    /// The error if the file cannot be read, since the HTTP client does not return errors of the body.
+    /// The error that occurred while reading the file. It is kept here because the HTTP client does not return errors
+    /// from the request body.
     read_error: Arc<Mutex<Option<io::Error>>>,
 }
 
@@ -227,7 +228,7 @@ impl UploadBody {
         let mut chunk = Vec::new();
         file.take(CHUNK_SIZE).read_to_end(&mut chunk)?;
         self.bar.advance(chunk.len());
-        // Detect the last chunk here, since the client stops polling after Content-Length bytes.
+        // Detect the last chunk here, because the client stops polling after Content-Length bytes.
         if file.limit() == 0 {
             self.timeout.upload_sent();
         } else {

@@ -1,4 +1,4 @@
-//! Token scopes: the access that a request needs.
+//! Token scopes for the access that a request needs.
 
 use oci_spec::distribution::Reference;
 
@@ -7,7 +7,7 @@ use oci_spec::distribution::Reference;
 pub(crate) enum Access<'a> {
     Pull,
     Push,
-    /// Push, including mounting a blob from this repository.
+    /// Push access that includes mounting a blob from this repository.
     Mount(&'a Reference),
 }
 

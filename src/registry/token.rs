@@ -13,18 +13,18 @@ use super::http::{check_status, http_client, read_body};
 use super::idle_timeout::IdleTimeout;
 
 const CLIENT_ID: &str = "cargo-multiarch";
-/// Lifetime of a token in seconds if the response has no `expires_in`, as in the specification.
+/// Lifetime of a token in seconds if the response has no `expires_in` field, as defined in the specification.
 const DEFAULT_EXPIRY: u64 = 60;
 const RESPONSE_LIMIT: usize = 1 << 20;
 
-/// An access token for some scopes.
+/// An access token for a set of scopes.
 pub(super) struct Token {
     pub token: String,
-    /// When to fetch a new token: after half of the lifetime.
+    /// When to fetch a new token: after half of this token's lifetime.
     pub renew_at: Instant,
 }
 
-/// The response of a token server. Some servers send `token`, some `access_token`, and some send both.
+/// A token server's response. Some servers send `token`, some send `access_token`, and some send both.
 #[derive(Deserialize)]
 struct TokenResponse {
     token: Option<String>,
@@ -56,7 +56,7 @@ pub(super) async fn fetch_token(
     let body = read_body(&mut response, RESPONSE_LIMIT).await?;
     let response: TokenResponse = serde_json::from_slice(&body).map_err(|error| no_token(&error.to_string()))?;
     let mut tokens = [response.token, response.access_token].into_iter().flatten();
-    let token = tokens.find(|token| !token.is_empty()).ok_or_else(|| no_token("it contains no token"))?;
+    let token = tokens.find(|token| !token.is_empty()).ok_or_else(|| no_token("the token is missing"))?;
     let seconds = response.expires_in.unwrap_or(DEFAULT_EXPIRY).clamp(10, 3600);
     Ok(Token { token, renew_at: Instant::now() + Duration::from_secs(seconds / 2) })
 }

@@ -8,13 +8,13 @@ use std::process::{Command, Stdio};
 use super::{samples, timings_page};
 use crate::platform::Platform;
 
-/// A script that reports layout errors of the page that contains it.
+/// A script that reports layout errors on the page that contains it.
 const INSPECT_SCRIPT: &str = include_str!("../../tests/fixtures/inspect_page.js");
 
-/// The environment variable with a directory to save screenshots of all inspected pages to.
+/// The environment variable that specifies where to save screenshots of the inspected pages.
 const SCREENSHOT_DIR: &str = "PICTURES";
 
-/// Returns the layout errors of a page in a browser window of some width. `name` is the name of the screenshot.
+/// Returns a page's layout errors in a browser window of the given width. Screenshot file names start with `name`.
 fn layout_errors(name: &str, page: &str, width: u32, dark: bool) -> String {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("page.html");
@@ -24,7 +24,7 @@ fn layout_errors(name: &str, page: &str, width: u32, dark: bool) -> String {
         let browser = ["chromium-headless-shell", "chromium", "google-chrome"]
             .into_iter()
             .find_map(|name| which::which(name).ok());
-        Command::new(browser.expect("no browser found: run scripts/setup browser"))
+        Command::new(browser.expect("no browser found: run `scripts/setup browser`"))
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
             .args(["--hide-scrollbars", "--virtual-time-budget=2000", action])
@@ -54,7 +54,7 @@ fn page_with(svg: &str) -> String {
     format!("<!DOCTYPE html><html><head><meta charset=\"utf-8\"></head><body style=\"margin:0\">{svg}</body></html>")
 }
 
-/// Creates the header for a failed run whose error is longer than a line.
+/// Creates the page header of a failed run with an error message that is longer than one line.
 fn header(name: &str) -> timings_page::PageHeader {
     timings_page::PageHeader {
         title: format!("cargo multiarch publish: {name} 1.2.3 (failed)"),

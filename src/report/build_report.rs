@@ -11,7 +11,7 @@ use crate::plan::{Commit, Image, ImagePlatform};
 use crate::verify::smoke::{SmokeResult, SmokeResults};
 use crate::verify::{PlatformFacts, VerifiedImage};
 
-/// The report of a `build` or `publish` run, which `--message-format json` prints.
+/// The report on a `build` or `publish` run, printed by `--message-format json`.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
@@ -24,7 +24,7 @@ pub(crate) struct Report {
     pub(super) rust_version: String,
     /// Whether cargo-auditable embedded the dependency list in the binaries.
     pub(super) auditable: bool,
-    /// The git commit that was built. Null outside a git repository, or if it has no commits.
+    /// The git commit that was built. Null outside a git repository or if the repository has no commits.
     pub(super) commit: Option<Commit>,
     pub(super) images: Vec<ImageReport>,
     /// Whether the images were only loaded into the local Docker or Podman, not pushed.
@@ -43,7 +43,8 @@ pub(super) struct ImageReport {
     pub(super) tags: Vec<String>,
     /// Digest of the image index.
     pub(super) digest: String,
-    /// Whether the commit's git tag is the package version, optionally with a leading `v`. Null without a git tag.
+    /// Whether the commit's git tag matches the package version, optionally with a leading `v`. Null if the commit has
+    /// no git tag or if the tag is not a version.
     pub(super) version_is_tag: Option<bool>,
     /// The digest of each pushed tag before and after the run.
     pub(super) moved: Vec<TagOutcome>,
@@ -77,15 +78,15 @@ pub(super) struct PlatformReport {
     pub(super) linker: String,
     /// Base image with its digest, or `scratch`.
     pub(super) base: String,
-    /// Size of the config and the layers as stored in the registry, in bytes.
+    /// Size in bytes of the config and the layers, as stored in the registry.
     pub(super) size: Option<u64>,
     /// Configured glibc floor: the newest glibc version that the binaries may require.
     pub(super) glibc_floor: Option<String>,
     #[serde(flatten)]
     pub(super) facts: PlatformFacts,
-    /// Warnings of the checks. Errors end the run, so they are not listed here.
+    /// Warnings from the checks. Errors end the run, so they are not listed here.
     pub(super) findings: Vec<Finding>,
-    /// Result of the smoke run. Null if none was requested.
+    /// Result of the smoke run. Null if no smoke run was requested.
     pub(super) smoke: Option<SmokeResult>,
     pub(super) binaries: Vec<BinaryReport>,
 }
@@ -112,7 +113,7 @@ pub(crate) struct ReportInputs<'a> {
     pub only_loaded: bool,
 }
 
-/// An image of the plan with the results of the run.
+/// An image from the plan, with the results of the run.
 pub(crate) struct ReportedImage<'a> {
     pub image: &'a Image,
     pub verified: &'a VerifiedImage,

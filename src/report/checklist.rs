@@ -57,7 +57,7 @@ fn commit_items(commit: Option<&Commit>, image: &ImageReport) -> Vec<String> {
     vec![checkbox(!commit.is_dirty(), &clean), tag_item]
 }
 
-/// Returns a checkbox with the number of platforms without findings and the ignored checks.
+/// Returns a checkbox that shows how many platforms have no findings and which checks were ignored.
 fn verified_item(image: &ImageReport) -> String {
     let clean = image.platforms.iter().filter(|platform| platform.findings.is_empty()).count();
     let total = image.platforms.len();
@@ -69,7 +69,7 @@ fn verified_item(image: &ImageReport) -> String {
     checkbox(clean == total, &text)
 }
 
-/// Returns a checkbox with the platforms that a smoke run started, and how it ran them.
+/// Returns a checkbox that shows whether and how the smoke run started the image on each platform.
 fn smoke_item(platforms: &[PlatformReport]) -> String {
     if platforms.iter().all(|platform| platform.smoke.is_none()) {
         return checkbox(false, "started on every platform: no smoke run requested");
@@ -87,8 +87,8 @@ fn smoke_item(platforms: &[PlatformReport]) -> String {
 }
 
 impl TagOutcome {
-    /// Reports whether this run moved the tag of a full version to another image. Users who pulled that version earlier
-    /// have a different image.
+    /// Reports whether this run moved a full version's tag to another image. Users who pulled that version earlier have
+    /// a different image.
     fn replaces_version(&self, version: &str) -> bool {
         let tag = self.reference.rsplit_once(':').map_or("", |(_, tag)| tag);
         let is_version = Version::parse(version).is_ok_and(|version| is_version(tag, &version) == Some(true));

@@ -1,4 +1,4 @@
-//! The table of all checks that `verify --explain` prints.
+//! The table of all checks, printed by `verify --explain`.
 
 use crate::finding::CHECKS;
 use crate::finding::catalogue::{Check, Severity};

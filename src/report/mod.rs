@@ -1,4 +1,5 @@
-//! Renders plans, runs and verified images as JSON, tables, graphs and HTML pages. Only builds text; commands print it.
+//! Renders plans, runs, and verified images as JSON, tables, graphs, and HTML pages. Returns text for the commands to
+//! print.
 
 #[cfg(test)]
 mod browser_tests;

@@ -1,4 +1,4 @@
-//! The versioned JSON output of `plan`: the plan with the selected linkers and engine.
+//! The versioned JSON output of `plan`, which contains the plan and the selected linkers and engine.
 
 use anyhow::Result;
 

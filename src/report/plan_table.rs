@@ -11,7 +11,7 @@ use crate::platform::Platform;
 use crate::ui::table::{self, ListItem};
 use crate::ui::wrap;
 
-/// Renders one block per image with a row per platform, then the engine, the linkers, the sysroots and missing targets.
+/// Renders one block per image with a row per platform, followed by the engine, linkers, sysroots, and missing targets.
 pub(crate) fn render(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection, width: Option<usize>) -> String {
     let images: Vec<String> = plan.images.iter().map(|image| image_block(image, plan, toolchain, width)).collect();
     let mut sections =

@@ -1,4 +1,4 @@
-//! The image references of a report: the lines on stdout and the files for `--refs-file` and `--digests-file`.
+//! The image references in a report, printed to stdout and written to the files of `--refs-file` and `--digests-file`.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -7,8 +7,9 @@ use super::Report;
 use super::build_report::ImageReport;
 
 impl Report {
-    /// Returns one line per image: `repository:tag@sha256:…` with the first repository, or with the image name if the
-    /// image has none. Omits the digest for loaded images, because a single platform does not have the index's digest.
+    /// Returns one line per image: `repository:tag@sha256:…`, with the first repository or, if the image has no
+    /// repository, with its name. Omits the digest if the images were only loaded, because an image for a single
+    /// platform does not have the index's digest.
     pub(crate) fn references(&self) -> impl Iterator<Item = String> {
         self.images.iter().map(|image| {
             let repository = image.repositories.first().unwrap_or(&image.name);
@@ -16,7 +17,7 @@ impl Report {
         })
     }
 
-    /// Writes the reference for each repository to `refs`, and its digest to `digests` in the format of `sha256sum`.
+    /// Writes the image reference for each repository to `refs`, and the digest to `digests` in `sha256sum` format.
     pub(crate) fn write_files(&self, refs: Option<&Utf8Path>, digests: Option<&Utf8Path>) -> Result<()> {
         let (mut reference_lines, mut digest_lines) = (String::new(), String::new());
         for image in &self.images {

@@ -13,7 +13,7 @@ use crate::plan::{BuildSettings, Checkout, ConfigSources, Package, Plan, PlanReq
 use crate::platform::Platform;
 use crate::timings::{Phase, Span};
 
-/// Returns the plan for a workspace of three packages with one binary each.
+/// Returns the plan for a workspace that contains three packages with one binary each.
 fn plan(config: &str) -> Plan {
     let package = |name: &str| {
         let manifest_path = format!("/w/{name}/Cargo.toml").into();
@@ -64,7 +64,7 @@ pub(crate) fn large() -> String {
     )
 }
 
-/// Returns the total time and the spans of a plausible run for some platforms. `name` is the name of the image.
+/// Returns the total time and the spans of a plausible run for the given platforms. `name` is the name of the image.
 pub(crate) fn spans(platforms: &[Platform], name: &str) -> (Duration, Vec<Span>) {
     let mut spans = Vec::new();
     let mut add = |phase, name: String, start: u64, end: u64, bytes: Option<u64>| {

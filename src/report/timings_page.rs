@@ -13,13 +13,13 @@ use crate::ui::size;
 
 /// The maximum number of ticks on the axis.
 const MAX_TICKS: f64 = 8.0;
-/// A label fits after a bar that ends before this position, in percent of the chart's width.
+/// The position, in percent of the chart's width, up to which a bar leaves enough space for a label after it.
 const MAX_END_FOR_LABEL_AFTER: f64 = 80.0;
-/// A label fits in front of a bar that starts after this position, in percent of the chart's width.
+/// The position, in percent of the chart's width, after which a bar leaves enough space for a label in front of it.
 const MIN_START_FOR_LABEL_BEFORE: f64 = 20.0;
 
 impl Phase {
-    /// Returns the name of the phase, which is the CSS class of its bars.
+    /// Returns the name of the phase, which is also the CSS class of its bars.
     fn name(self) -> &'static str {
         match self {
             Phase::Prepare => "prepare",
@@ -57,9 +57,9 @@ impl Phase {
 #[derive(Debug, Default)]
 pub(crate) struct PageHeader {
     pub title: String,
-    /// Start time, commit, platforms and tool version.
+    /// Start time, commit, platforms, and tool version.
     pub facts: Vec<String>,
-    /// The error of a failed run.
+    /// The error message, if the run failed.
     pub failure: Option<String>,
 }
 
@@ -125,7 +125,7 @@ struct BarLabel {
     class: &'static str,
 }
 
-/// Renders the page of a run with the duration `total`. The spans must be sorted by phase.
+/// Renders the page for a run that took `total`. The spans must be sorted by phase.
 pub(crate) fn render(header: &PageHeader, total: Duration, spans: &[Span]) -> Result<String> {
     // Avoid dividing by zero.
     let run = total.max(Duration::from_nanos(1));
@@ -177,7 +177,7 @@ fn phase_sections(spans: &[Span], run: Duration, row_count: &mut usize) -> Vec<P
     sections
 }
 
-/// Returns the names of layers and bases by digest.
+/// Returns the names of layers and bases, keyed by digest.
 fn names_by_digest(spans: &[Span]) -> IndexMap<&str, &str> {
     let mut names = IndexMap::new();
     for span in spans.iter().filter(|span| matches!(span.phase, Phase::Layer | Phase::Base)) {
@@ -188,7 +188,8 @@ fn names_by_digest(spans: &[Span]) -> IndexMap<&str, &str> {
     names
 }
 
-/// Returns the name of a span. For uploads and verifications, it includes the name of the layer, or else its digest.
+/// Returns the name of a span. For uploads and verifications, the name includes the layer's name or, if that is
+/// unknown, its digest.
 fn bar_name(span: &Span, names: &IndexMap<&str, &str>) -> String {
     let blob = span.digest.as_deref().map(|digest| names.get(digest).copied().unwrap_or(shorten_digest(digest)));
     printable(&match (span.phase, blob) {
@@ -204,7 +205,7 @@ fn bar(span: &Span, run: Duration, name: String, row: usize) -> SpanBar {
         row,
         name,
         x: start,
-        // Browsers do not draw bars with a width of zero.
+        // Browsers do not draw bars whose width is zero.
         width: rounded(end - start).max(0.001),
         label: label(start, end),
         start: seconds(span.start),
@@ -215,7 +216,7 @@ fn bar(span: &Span, run: Duration, name: String, row: usize) -> SpanBar {
     }
 }
 
-/// Places a label after its bar, in front of it, or inside it, wherever it fits first.
+/// Places a label after its bar, in front of it, or inside it, in this order of preference.
 fn label(start: f64, end: f64) -> BarLabel {
     if end <= MAX_END_FOR_LABEL_AFTER {
         BarLabel { x: end, dx: 6, anchor: "start", class: "beside" }
@@ -258,7 +259,7 @@ fn percent(part: Duration, run: Duration) -> f64 {
     rounded(part.as_secs_f64() / run.as_secs_f64() * 100.0)
 }
 
-/// Rounds to three decimals, which is more precise than the pixels of a screen.
+/// Rounds to three decimal places, which is more precise than screen pixels.
 fn rounded(percent: f64) -> f64 {
     (percent * 1000.0).round() / 1000.0
 }
@@ -286,7 +287,7 @@ mod tests {
         render(&header, Duration::from_millis(total), spans).unwrap()
     }
 
-    /// Returns the title, start and width of each bar, in percent.
+    /// Returns the title of each bar, and its start and width in percent.
     fn bars(page: &str) -> Vec<(String, f64, f64)> {
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
         let document = roxmltree::Document::parse_with_options(page, options).unwrap();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::schema::SCHEMA_VERSION;
 use crate::verify::InspectedImage;
 
-/// The report of `verify`, which `--message-format json` prints.
+/// The report on a `verify` run, printed by `--message-format json`.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Verification"))]
@@ -24,7 +24,7 @@ pub(super) struct VerifyReport<'a> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Unverified"))]
 pub(crate) struct FailedVerification {
-    /// Reference as given on the command line.
+    /// Image reference as given on the command line.
     pub reference: String,
     pub error: String,
 }

@@ -18,7 +18,7 @@ fn image_block(image: &InspectedImage, width: Option<usize>) -> String {
     lines.join("\n")
 }
 
-/// Returns the reference, with the digest unless the reference contains it.
+/// Returns the image reference, followed by the digest unless the reference already contains it.
 fn heading(image: &InspectedImage) -> String {
     let reference = &image.reference;
     match &image.digest {

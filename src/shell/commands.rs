@@ -24,7 +24,7 @@ pub(crate) enum Separator {
 }
 
 impl SimpleCommand {
-    /// Returns the name of the function if the command starts a function definition.
+    /// Returns the name of the function if this command starts a function definition.
     pub(crate) fn defined_function(&self) -> Option<&str> {
         match self.words.as_slice() {
             [keyword, name, ..] if keyword == "function" => Some(name),
@@ -34,7 +34,7 @@ impl SimpleCommand {
     }
 }
 
-/// Returns the simple commands of a script, in the order of the text.
+/// Returns the simple commands of a script, in source order.
 pub(crate) fn simple_commands(script: &str) -> Vec<SimpleCommand> {
     let mut tokenizer = Tokenizer {
         chars: script.chars().collect(),
@@ -78,7 +78,7 @@ impl Tokenizer {
                     self.end_word();
                 }
                 '<' if self.peek() == Some('<') => self.heredoc(),
-                // Keep the contents of `$( )` as a part of the word.
+                // Keep the contents of `$( )` as part of the word.
                 '$' if self.peek() == Some('(') => {
                     self.push('$');
                     self.balanced(0);
@@ -95,7 +95,7 @@ impl Tokenizer {
                     self.push('&');
                 }
                 '(' => self.open_parenthesis(),
-                // A `)` outside of a subshell ends a pattern of `case`.
+                // A `)` outside a subshell ends a `case` pattern.
                 ')' if self.open_subshells > 0 => {
                     self.open_subshells -= 1;
                     self.end_command(Separator::Next);

@@ -1,5 +1,5 @@
 //! Finds the programs that a shell script runs as its main process, without executing the script (POSIX.1-2024, XCU 2).
-//! Commands that may not run, or may run another file, are marked as uncertain.
+//! Commands that may not run, or may run a different file, are marked as uncertain.
 
 pub(crate) mod commands;
 
@@ -10,14 +10,14 @@ use self::commands::{Separator, simple_commands};
 /// A program that a script runs as its main process, with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScriptCommand {
-    /// Words of the command without quotes. Expansions such as `$@` are not expanded.
+    /// Words of the command, without quotes. Expansions such as `$@` are left as they are.
     pub words: Vec<String>,
     /// Whether every run of the script executes exactly this command.
     #[serde(rename = "always")]
     pub is_certain: bool,
 }
 
-/// Maximum number of `exec` commands that are returned for one script.
+/// Maximum number of `exec` commands to return for a script.
 const MAX_COMMANDS: usize = 50;
 
 /// Words that open a block whose commands may run any number of times.
@@ -101,7 +101,7 @@ pub(crate) fn final_commands(script: &str) -> Vec<ScriptCommand> {
                 }
             }
             Some((first, _)) if is_reached && (first == "exit" || first == "return") => return found,
-            // After a later builtin, the last program may not be the main process any more.
+            // If a builtin runs later, the last program may no longer be the main process.
             Some((first, _)) if is_builtin(first) => {
                 if let Some(ScriptCommand { is_certain, .. }) = &mut last {
                     *is_certain = false;
@@ -145,7 +145,7 @@ fn skip_keywords<'a>(mut words: &'a [String], depth: &mut usize) -> &'a [String]
 }
 
 /// Returns the programs that `sh -c COMMAND_LINE` runs, up to the first certain one. Stops at functions and control
-/// structures, because the programs in them cannot be predicted.
+/// structures, because the programs that they run cannot be predicted.
 pub(crate) fn command_line_programs(command_line: &str) -> Vec<ScriptCommand> {
     let mut found = Vec::new();
     let mut lookup = LookupState::default();
@@ -186,7 +186,7 @@ struct LookupState {
     path_changed: bool,
     directory_changed: bool,
     arguments_changed: bool,
-    /// Paths in earlier commands. The script may have created or replaced these files.
+    /// Paths in earlier commands. The script may have created or replaced the files at these paths.
     mentioned_paths: Vec<String>,
 }
 
@@ -221,14 +221,14 @@ impl LookupState {
     }
 }
 
-/// Returns a program and its arguments from the words after `exec`, without redirections and the options of `exec`.
+/// Returns a program and its arguments from the words after `exec`, without redirections and options of `exec` itself.
 fn program_words(words: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let operator = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
         match operator.strip_prefix(['<', '>']) {
-            // The next word is the file of the redirection.
+            // The next word is the redirection's file.
             Some(rest) if rest.trim_start_matches(['<', '>', '&', '|']).is_empty() => drop(words.next()),
             Some(_) => {}
             None if kept.is_empty() && word == "-a" => drop(words.next()),

@@ -1,16 +1,16 @@
-//! GitHub workflow commands: log lines that GitHub displays as annotations of the run.
+//! GitHub workflow commands: log lines that GitHub displays as annotations on the run.
 
 use anstream::adapter::strip_str;
 
 use crate::finding::Finding;
 
-/// Reports whether the output is read by a runner that supports workflow commands. `github_actions` is the variable
+/// Reports whether the output is read by a runner that supports workflow commands. `github_actions` is the value of
 /// GITHUB_ACTIONS, which Forgejo's runner also sets.
 pub(crate) fn reads_commands(github_actions: Option<&str>, is_terminal: bool) -> bool {
     github_actions == Some("true") && !is_terminal
 }
 
-/// Formats a finding, as in `::error title=MA010 linux/arm64::/app is for x86_64`.
+/// Formats a finding as a workflow command, such as `::error title=MA010 linux/arm64::/app is for x86_64`.
 pub(crate) fn finding_command(finding: &Finding) -> String {
     let level = if finding.is_error() { "error" } else { "warning" };
     let title = match &finding.platform {
@@ -24,12 +24,14 @@ pub(crate) fn finding_command(finding: &Finding) -> String {
     command(level, &title, &message, &[&finding.fix])
 }
 
-/// Formats an error message and its hints, as in `::error title=cargo multiarch::no registry to push to`.
+/// Formats an error message and its hints as a workflow command, such as `::error title=cargo multiarch::no registry to
+/// push to`.
 pub(crate) fn failure_command(message: &str, hints: &[&str]) -> String {
     command("error", "cargo multiarch", message, hints)
 }
 
-/// Formats a note, as in `::notice title=cargo multiarch::the work tree has uncommitted changes`.
+/// Formats a note as a workflow command, such as `::notice title=cargo multiarch::the work tree has uncommitted
+/// changes`.
 pub(crate) fn note_command(text: &str) -> String {
     command("notice", "cargo multiarch", text, &[])
 }
@@ -50,7 +52,7 @@ fn command(level: &str, title: &str, message: &str, hints: &[&str]) -> String {
     format!("::{level} title={}::{}", escaped(title).replace(':', "%3A").replace(',', "%2C"), escaped(&message))
 }
 
-/// Escapes the message of a workflow command. Titles also need `:` and `,` escaped.
+/// Escapes the message of a workflow command. Titles also need `:` and `,` to be escaped.
 fn escaped(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }

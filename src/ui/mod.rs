@@ -85,7 +85,7 @@ impl Ui {
         Ui { verbosity, color, data_color, annotates, bars, timings: Timings::default() }
     }
 
-    /// Replaces the recorder of timings.
+    /// Replaces the timing recorder.
     pub(crate) fn with_timings(self, timings: Timings) -> Ui {
         Ui { timings, ..self }
     }
@@ -103,7 +103,7 @@ impl Ui {
         self.verbosity >= 2
     }
 
-    /// Prints a status line, as in `   Compiling hello for linux/arm64`.
+    /// Prints a status line such as `   Compiling hello for linux/arm64`.
     pub(crate) fn status(&self, verb: &str, message: impl AsRef<str>) {
         if self.verbosity >= 0 {
             self.line(&format!("{} {}", self.paint(GREEN, &format!("{verb:>12}")), message.as_ref()));
@@ -160,7 +160,7 @@ impl Ui {
         }
     }
 
-    /// Prints a finding and its fix, as in `error[MA010]: linux/arm64: /app is for x86_64`. Skips warnings if `-q` is
+    /// Prints a finding and its fix, such as `error[MA010]: linux/arm64: /app is for x86_64`. Skips warnings if `-q` is
     /// set.
     pub(crate) fn finding(&self, finding: &Finding) {
         if self.verbosity < 0 && !finding.is_error() {
@@ -189,13 +189,13 @@ impl Ui {
     pub(crate) fn data(&self, line: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
         match writeln!(out, "{line}").and_then(|()| out.flush()) {
-            // The reader exits early in pipelines such as `… | head -1`.
+            // The reader may exit early, as in `… | head -1`.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result,
         }
     }
 
-    /// Colors a word for stdout, if stdout is colored.
+    /// Colors a word for output on stdout, if color is enabled for stdout.
     pub(crate) fn paint_data(&self, tone: Tone, word: &str) -> String {
         let style = match tone {
             Tone::Good => GREEN,
@@ -206,12 +206,11 @@ impl Ui {
         painted(self.data_color, style, word)
     }
 
-    /// Returns the progress bars.
     pub(crate) fn bars(&self) -> &Bars {
         &self.bars
     }
 
-    /// Returns the width of the terminal that stdout is connected to. `None` if stdout is not a terminal.
+    /// Returns the width of the terminal that stdout is connected to, or `None` if stdout is not a terminal.
     pub(crate) fn data_width(&self) -> Option<usize> {
         io::stdout().is_terminal().then(|| Term::stdout().size().1.into())
     }

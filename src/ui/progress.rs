@@ -1,4 +1,4 @@
-//! Progress bars, drawn below all other output and removed when their work is done.
+//! Progress bars, drawn below all other output and removed when their work finishes.
 
 use std::fmt::Write;
 use std::io;
@@ -13,7 +13,7 @@ use super::size;
 /// Maximum number of redraws per second.
 const REDRAW_RATE: u8 = 20;
 const TICK: Duration = Duration::from_millis(100);
-/// Minimum size in bytes of a transfer that gets a bar. Smaller ones finish too quickly.
+/// Minimum size, in bytes, of a transfer that is shown as a bar. Smaller transfers finish too quickly.
 const MIN_TRANSFER: u64 = 1 << 20;
 
 /// The progress bars of a run. The default value draws none.
@@ -24,11 +24,11 @@ pub(crate) struct Bars(Option<VisibleBars>);
 struct VisibleBars {
     multi: MultiProgress,
     color: bool,
-    /// Width in columns that overrides the width of the terminal.
+    /// Width in columns, which overrides the terminal's width.
     width: Option<u16>,
 }
 
-/// Properties of the output that determine whether bars are drawn, by the same rules as in cargo.
+/// Properties of the output that determine whether bars are drawn. The rules are the same as cargo's.
 #[derive(Debug, Default)]
 pub(crate) struct OutputTraits<'a> {
     pub is_quiet: bool,
@@ -53,7 +53,8 @@ impl OutputTraits<'_> {
 }
 
 impl Bars {
-    /// Creates bars on stderr if its properties allow them. `width` overrides the width of the terminal.
+    /// Creates progress bars on stderr if the properties of the output allow them. `width` overrides the terminal's
+    /// width.
     pub(crate) fn new(output: &OutputTraits<'_>, color: bool, width: Option<u16>) -> Bars {
         let visible = || {
             let terminal = Box::new(NarrowTerminal {
@@ -73,7 +74,7 @@ impl Bars {
         self.bar(verb, "", None, ELAPSED)
     }
 
-    /// Adds a bar for work of about `length` steps.
+    /// Adds a bar for work that takes about `length` steps.
     pub(crate) fn steps(&self, verb: &str, name: &str, length: usize) -> Bar {
         self.bar(verb, name, Some(length.max(1) as u64), STEPS)
     }
@@ -128,7 +129,7 @@ fn style(template: &str, color: bool, width: Option<u16>) -> ProgressStyle {
     })
 }
 
-/// Returns the number of columns for bars. Reserves a few at the right edge of the terminal for `^C`.
+/// Returns the number of columns that bars may use. A few columns at the terminal's right edge are reserved for `^C`.
 fn columns(terminal: &Term, width: Option<u16>) -> u16 {
     width.unwrap_or_else(|| terminal.size().1.saturating_sub(INTERRUPT_WIDTH)).max(MIN_WIDTH)
 }
@@ -158,7 +159,7 @@ fn transfer_amounts(position: u64, length: u64, per_second: f64) -> [String; 2] 
     ]
 }
 
-/// A progress bar, which is removed when it is dropped. The default value is invisible.
+/// A progress bar that is removed when this value is dropped. The default value is invisible.
 #[derive(Default)]
 pub(crate) struct Bar(Option<VisibleBar>);
 
@@ -169,7 +170,7 @@ struct VisibleBar {
 }
 
 impl Bar {
-    /// Advances by one step and shows `message`.
+    /// Advances the bar by one step and shows `message`.
     pub(crate) fn step(&self, message: &str) {
         if let Some(VisibleBar { bar, .. }) = &self.0 {
             // The length is an estimate. Extend it so that the bar is not full before the work is done.
@@ -181,14 +182,14 @@ impl Bar {
         self.message(message);
     }
 
-    /// Advances by the given number of bytes.
+    /// Advances the bar by the given number of bytes.
     pub(crate) fn advance(&self, bytes: usize) {
         if let Some(VisibleBar { bar, .. }) = &self.0 {
             bar.inc(bytes as u64);
         }
     }
 
-    /// Shows `message` without advancing.
+    /// Shows `message` without advancing the bar.
     pub(crate) fn message(&self, message: &str) {
         if let Some(VisibleBar { bar, name, .. }) = &self.0 {
             bar.set_message(format!("{name} {message}").trim_start().to_owned());
@@ -205,30 +206,30 @@ impl Drop for Bar {
     }
 }
 
-/// A terminal that reports a few columns less than it has, to reserve space for `^C`. When the user presses Ctrl-C, the
-/// terminal prints `^C` at the end of the bar. If `^C` wrapped to the next line, indicatif would clear that line
+/// A terminal that reports a few columns fewer than it has, to reserve space for `^C`. When the user presses Ctrl-C,
+/// the terminal prints `^C` at the end of the bar. If `^C` wrapped to the next line, indicatif would clear that line
 /// instead of the bar.
 ///
 /// Bars are written without the trailing spaces that pad their lines. When the window shrinks, terminals wrap lines
 /// that no longer fit, including trailing spaces, and indicatif does not clear the additional lines. The text of a bar
-/// can still wrap if the window shrinks below its width. These lines are not cleared because some terminals truncate
-/// lines instead of wrapping them, where the same sequence would erase output above the bars.
+/// can still wrap if the window shrinks below its width. Such lines are not cleared, because on terminals that truncate
+/// lines instead of wrapping them, clearing would erase output above the bars.
 #[derive(Debug)]
 struct NarrowTerminal {
     terminal: Term,
-    /// Width in columns that overrides the width of the terminal.
+    /// Width in columns, which overrides the terminal's width.
     width: Option<u16>,
-    /// Width that was last reported to indicatif, which it uses to count lines.
+    /// The width last reported to indicatif, which uses it to count lines.
     reported_width: AtomicU16,
-    /// Width of the bar on the cursor's line, or 0. If it is not 0, the next bar is written on a new line.
+    /// Width of the bar on the cursor's line, or 0 if there is none. If nonzero, the next bar is written on a new line.
     cursor_column: AtomicUsize,
 }
 
-/// Control sequence that erases to the end of the line (ECMA-48, EL).
+/// Control sequence that erases from the cursor to the end of the line (ECMA-48, EL).
 const CLEAR_REST: &str = "\x1b[K";
 /// Columns reserved for `^C^C`.
 const INTERRUPT_WIDTH: u16 = 5;
-/// Minimum width of a bar in columns, which fits the verb.
+/// Minimum width of a bar in columns, just enough for the verb.
 const MIN_WIDTH: u16 = 14;
 
 impl TermLike for NarrowTerminal {
@@ -267,7 +268,7 @@ impl TermLike for NarrowTerminal {
         let bar = text.trim_end();
         let before = self.cursor_column.load(Ordering::Relaxed);
         if bar.is_empty() {
-            // This bar was drawn before the terminal shrank, so that indicatif counts more than one line for it.
+            // indicatif counts more than one line for a bar that was drawn before the terminal shrank.
             let is_longer = before > self.reported_width.load(Ordering::Relaxed).into();
             return if is_longer { self.terminal.write_str(text) } else { Ok(()) };
         }

@@ -1,8 +1,8 @@
-//! Formats sizes for humans, as in `1.2 MB`.
+//! Formats sizes for humans, such as `1.2 MB`.
 
 use bytesize::ByteSize;
 
-/// Formats a number of bytes with decimal units, as disks and registries do.
+/// Formats a number of bytes in decimal units, as disk vendors and registries do.
 pub(crate) fn format_bytes(bytes: u64) -> String {
     ByteSize(bytes).display().si().to_string()
 }

@@ -1,18 +1,19 @@
-//! Renders tables and lists for the terminal. Tables that are too wide become one block per row.
+//! Renders tables and lists for the terminal. Tables that are too wide are rendered as one block per row.
 
 use super::text::{display_width, pad};
 use super::wrap;
 
-/// Maximum width of the column for names. Wider names push their description to the right.
+/// Maximum width of the name column. Wider names push their description to the right.
 const MAX_NAME_WIDTH: usize = 40;
 
-/// One or more names and their common description.
+/// One or more names that share a description.
 pub(crate) struct ListItem {
     pub names: String,
     pub description: String,
 }
 
-/// Renders a table as indented lines. The first row contains the titles. `width` is the width of the terminal, if any.
+/// Renders a table as indented lines. The first row contains the titles. `width` is the terminal's width, if it is
+/// known.
 pub(crate) fn render_rows<const N: usize>(rows: &[[String; N]], width: Option<usize>) -> Vec<String> {
     let lines = aligned_columns(rows);
     match width {
@@ -49,7 +50,7 @@ fn aligned_columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// Renders each row as a block: its first cell, followed by one line per remaining cell with the title of its column.
+/// Renders each row as a block: its first cell, followed by a line with the column title for each remaining cell.
 fn row_blocks<const N: usize>(rows: &[[String; N]], width: usize) -> Vec<String> {
     let Some((titles, rows)) = rows.split_first() else { return Vec::new() };
     let title_width = titles.iter().skip(1).map(|title| display_width(title)).max().unwrap_or(0);

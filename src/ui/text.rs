@@ -2,17 +2,17 @@
 
 use unicode_width::UnicodeWidthStr;
 
-/// Returns the number of columns that a text occupies in a monospace font.
+/// Returns the number of columns that `text` occupies in a monospace font.
 pub(crate) fn display_width(text: &str) -> usize {
     text.width()
 }
 
-/// Pads a text with trailing spaces to `width` columns.
+/// Pads `text` with trailing spaces to `width` columns.
 pub(crate) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(display_width(text))))
 }
 
-/// Formats a number with the singular or plural of a noun: `1 error`, `2 errors`.
+/// Formats a number with the singular or plural form of a noun: `1 error`, `2 errors`.
 pub(crate) fn plural(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }

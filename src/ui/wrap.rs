@@ -1,13 +1,13 @@
-//! Wraps text between words. Text is returned unchanged if `width` is `None`.
+//! Wraps text at word boundaries. Text is returned unchanged if `width` is `None`.
 
 use super::text::display_width;
 
-/// Minimum width of a column for wrapped text. If less space is left, the text continues at [`FALLBACK_INDENT`].
+/// Minimum width of a column of wrapped text. If less space is left, the text continues at [`FALLBACK_INDENT`].
 pub(crate) const MIN_COLUMN_WIDTH: usize = 24;
-/// Indent of continuation lines if a column would be too narrow.
+/// Indentation of continuation lines if the column would be too narrow.
 const FALLBACK_INDENT: usize = 4;
 
-/// Wraps a text that starts at `column`, and indents the following lines to that column.
+/// Wraps text that starts at `column`, and indents the following lines to that column.
 pub(crate) fn wrap_at(text: &str, column: usize, width: Option<usize>) -> String {
     let Some(width) = width else { return text.to_owned() };
     let indent = if column + MIN_COLUMN_WIDTH <= width { column } else { FALLBACK_INDENT.min(column) };
@@ -21,7 +21,7 @@ pub(crate) fn wrap_at(text: &str, column: usize, width: Option<usize>) -> String
         for (word_number, word) in unbreakable_words(line).into_iter().enumerate() {
             let separator = if word_number > 0 { " " } else { "" };
             let word_width = display_width(word);
-            // A command that is too wide for the column starts further left on a new line.
+            // A command that is too wide for the column is moved to a new line with a smaller indent.
             let is_too_wide = indent + word_width > width && FALLBACK_INDENT + word_width <= width;
             let indent = if is_too_wide { FALLBACK_INDENT } else { indent };
             if end > indent && end + separator.len() + word_width > width {
@@ -38,7 +38,7 @@ pub(crate) fn wrap_at(text: &str, column: usize, width: Option<usize>) -> String
     wrapped
 }
 
-/// Appends a wrapped text to a label, and indents the following lines to the end of the label.
+/// Appends wrapped text to a label, and indents the following lines to the end of the label.
 pub(crate) fn wrap_after(label: &str, text: &str, width: Option<usize>) -> String {
     format!("{label}{}", wrap_at(text, display_width(label), width))
 }

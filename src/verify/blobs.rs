@@ -1,5 +1,5 @@
-//! Reads the blobs of an image from a registry, a layout or an archive, and compares each with its descriptor.
-//! Manifests and configs are read into memory, layers as streams.
+//! Reads an image's blobs from a registry, a layout or an archive, and checks each against its descriptor. Manifests
+//! and configs are read into memory; layers are streamed.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -25,7 +25,7 @@ pub(crate) enum Blobs<'a> {
     Archive(Archive),
 }
 
-/// A layer in a manifest.
+/// A layer listed in a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LayerBlob {
     Blob(Box<Descriptor>),
@@ -35,7 +35,7 @@ pub(crate) enum LayerBlob {
 
 /// The result of reading a layer.
 pub(crate) struct LayerReading {
-    /// `None` if the layer cannot be read.
+    /// Contents of the layer. `None` if it cannot be read.
     pub scanned: Option<ScannedLayer>,
     /// Problems with the blob.
     pub findings: Vec<Finding>,
@@ -69,7 +69,7 @@ impl From<io::Error> for ReadError {
 }
 
 impl ReadError {
-    /// Returns the findings about a damaged image. Fails with any other error.
+    /// Returns the findings if the image is damaged. Fails on any other error.
     pub(crate) fn into_findings(self) -> Result<Vec<Finding>> {
         match self {
             ReadError::Damaged(findings) => Ok(findings),
@@ -80,7 +80,7 @@ impl ReadError {
 
 /// Maximum size of a manifest or config, in bytes.
 const MAX_DOCUMENT_SIZE: u64 = 16 << 20;
-/// Maximum number of links that are followed within an archive.
+/// Maximum number of links to follow within an archive.
 const MAX_LINKS: usize = 8;
 const DAMAGED_HINT: &str = "the stored data is damaged: publish the image again";
 
@@ -93,7 +93,7 @@ impl LayerBlob {
         }
     }
 
-    /// Returns a key that is unique to the layer's digest, media type and size, or to its path in an archive.
+    /// Returns a unique key: the layer's digest, media type and size, or its path in an archive.
     pub(crate) fn key(&self) -> String {
         match self {
             LayerBlob::Blob(layer) => format!("{} {} {}", layer.digest(), layer.media_type(), layer.size()),
@@ -107,7 +107,7 @@ impl LayerReading {
         LayerReading { scanned: None, findings: vec![missing(name)] }
     }
 
-    /// Converts the result of a scan. Returns a local I/O error as is, and an unreadable layer as a finding.
+    /// Converts the result of a scan. An unreadable layer becomes a finding, but local I/O errors remain errors.
     fn from_scan(result: io::Result<ScannedLayer>, name: &str) -> Result<LayerReading> {
         match result {
             Ok(scanned) => Ok(LayerReading { scanned: Some(scanned), findings: Vec::new() }),
@@ -122,7 +122,7 @@ impl LayerReading {
 }
 
 impl Blobs<'_> {
-    /// Reads a manifest. Registries do not serve manifests as blobs.
+    /// Reads a manifest. Registries serve manifests separately from blobs.
     pub(crate) fn read_manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ReadError> {
         let Blobs::Registry { registry, repository, .. } = self else { return self.read_document(descriptor) };
         let digest = descriptor.digest();
@@ -186,7 +186,7 @@ impl Blobs<'_> {
         check_interrupt()?;
         io::copy(&mut stream, &mut io::sink())?;
         if let Some(damage) = compare(descriptor, stream.size, &stream.digest()) {
-            // Other errors are consequences of the damage.
+            // Any other errors are caused by this damage.
             return Ok(LayerReading { scanned: result.ok(), findings: vec![damage] });
         }
         if let Ok(scanned) = &result {
@@ -229,7 +229,7 @@ pub(crate) struct Archive {
     members: BTreeMap<String, MemberRange>,
 }
 
-/// The position of a member's data in the archive.
+/// The position and size of a member's data in an archive.
 #[derive(Clone, Copy)]
 struct MemberRange {
     offset: u64,
@@ -273,7 +273,7 @@ impl Archive {
         self.members.get(name).map(|member| member.size)
     }
 
-    /// Reads a manifest or config.
+    /// Reads a manifest or config into memory. Returns `None` if the archive does not contain it.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some(stream) = self.open(name)? else { return Ok(None) };
         let mut bytes = Vec::new();
@@ -284,7 +284,7 @@ impl Archive {
 
 fn not_an_archive(path: &Utf8Path) -> Failure {
     Failure::new(Class::Config, format!("{path} is not a tar archive of an image"))
-        .hint("create one with `docker save` or `skopeo copy`; for a directory use oci:DIR")
+        .hint("create one with `docker save` or `skopeo copy`; for a directory, use oci:DIR")
 }
 
 /// Returns the members of an archive by name, including links to them.
@@ -292,10 +292,10 @@ fn list_members(file: &std::fs::File, path: &Utf8Path) -> Result<BTreeMap<String
     let (mut members, mut links) = (BTreeMap::new(), BTreeMap::new());
     let mut archive = tar::Archive::new(io::BufReader::new(file));
     for entry in archive.entries_with_seek()? {
-        // The tar library's error does not say that the file may not be an archive at all.
+        // The tar crate's error would hide that the file may not be an archive at all.
         let entry = entry.map_err(|_| not_an_archive(path))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
-        // Older versions of Docker write links for layers with the same contents.
+        // Older Docker versions write a link for a layer with the same contents as another.
         match entry.link_name_bytes() {
             Some(target) if !entry.header().entry_type().is_file() => {
                 let dir = name.rsplit_once('/').map_or("", |(dir, _)| dir);
@@ -320,7 +320,7 @@ fn list_members(file: &std::fs::File, path: &Utf8Path) -> Result<BTreeMap<String
     Ok(members)
 }
 
-/// A reader of one member, which does not move the position of the archive file.
+/// A reader for one member that leaves the archive's file position unchanged.
 struct MemberReader {
     file: std::fs::File,
     position: u64,
@@ -387,13 +387,13 @@ fn compare(descriptor: &Descriptor, size: u64, found: &str) -> Option<Finding> {
         return Some(UNREADABLE.finding(reason, "publish the image with sha256 digests"));
     }
     if size != descriptor.size() {
-        // Reading stops one byte after the expected size, so a larger size is not exact.
+        // Reading stops one byte past the expected size, so the full size of a larger blob is unknown.
         let actual = if size > descriptor.size() { "more".to_owned() } else { size.to_string() };
         let reason = format!("{digest} should have {} bytes, but has {actual}", descriptor.size());
         return Some(WRONG_SIZE.finding(reason, DAMAGED_HINT));
     }
     if found != digest.to_string() {
-        return Some(WRONG_DIGEST.finding(format!("data stored as {digest} has the digest {found}"), DAMAGED_HINT));
+        return Some(WRONG_DIGEST.finding(format!("the data stored as {digest} has digest {found}"), DAMAGED_HINT));
     }
     None
 }

@@ -1,5 +1,5 @@
-//! Verifies a built image before any tag moves: its index and configs match the plan, it contains the binaries exactly
-//! as they were compiled, and every platform can start.
+//! Verifies a built image before any tag moves: its index and configs must match the plan, its binaries must be exactly
+//! the compiled ones, and every platform must be able to start.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,19 @@ use crate::plan::{Image, ImagePlatform};
 use crate::platform::Platform;
 use crate::timings::Timings;
 
-/// A built image and the result of its verification.
+/// The digests of a built image and the result of its verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VerifiedImage {
     pub digests: ImageDigests,
-    /// Findings, which may include errors. The caller decides whether they stop the run.
+    /// Result of the checks, which may include errors. The caller decides whether errors stop the run.
     pub inspected: InspectedImage,
 }
 
 /// The digests of an image's index and manifests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageDigests {
-    /// Digest of the index.
     pub index: String,
-    /// Digest of each platform's manifest.
+    /// Digest of the manifest for each platform.
     pub platforms: BTreeMap<Platform, String>,
 }
 
@@ -57,7 +56,7 @@ pub(crate) fn verify_layout(
     Ok(VerifiedImage { digests: ImageDigests { index: layout.descriptor.digest().to_string(), platforms }, inspected })
 }
 
-/// Checks that the image contains every binary exactly as it was compiled.
+/// Checks that every binary in the image is identical to the compiled one and is executable.
 fn check_binaries(image: &Image, planned: &ImagePlatform, root: &RootFs, artifacts: &Artifacts) -> Result<(), Failure> {
     for binary in &planned.binaries {
         let path = binary.path();
@@ -69,8 +68,11 @@ fn check_binaries(image: &Image, planned: &ImagePlatform, root: &RootFs, artifac
                 if Some(&program.sha256) == compiled =>
             {
                 if attributes.mode & 0o111 != 0o111 {
-                    return Err(failure(format!("is not executable: its mode is {:04o}", attributes.mode))
-                        .hint("copy it with `--chmod=0755` in your template, or add {% include \"contents\" %}"));
+                    return Err(failure(format!(
+                        "has mode {:04o}, so it is not executable by all users",
+                        attributes.mode
+                    ))
+                    .hint("copy it with `--chmod=0755` in your template, or add {% include \"contents\" %}"));
                 }
             }
             Some(FsNode::File(_)) => {

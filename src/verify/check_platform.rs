@@ -1,4 +1,4 @@
-//! Checks the root file system and config of one platform, in the order in which a container starts.
+//! Runs the checks on one platform's root file system and config, following the steps of a container's startup.
 
 use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
@@ -11,18 +11,19 @@ use crate::finding::{Finding, WRONG_BASE, printable};
 use crate::oci::rootfs::{FileContent, RegularFile, RootFs, file_name};
 use crate::platform::{ElfIdentity, Platform};
 
-/// Facts about a platform of an image, in addition to the findings.
+/// Facts about one platform of an image, reported in addition to the findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Facts"))]
 pub(crate) struct PlatformFacts {
     /// Path of the program that the container starts.
     pub program: Option<String>,
-    /// C library that the program uses from the image: `static`, `musl`, or a version such as `glibc 2.36`.
+    /// C library that the program loads from the image: `musl`, or a version such as `glibc 2.36`. `static` if it loads
+    /// none.
     pub libc: Option<String>,
-    /// Minimum version of glibc that the program needs.
+    /// Minimum glibc version that the program needs.
     pub glibc: Option<String>,
-    /// Name of the distribution: `PRETTY_NAME` in os-release(5).
+    /// Name of the distribution (`PRETTY_NAME` in os-release(5)).
     pub distribution: Option<String>,
 }
 
@@ -33,7 +34,7 @@ pub(crate) struct CheckedPlatform {
     pub findings: Vec<Finding>,
 }
 
-/// Checks the merged file system of a platform.
+/// Checks a platform's merged file system and config.
 pub(crate) fn check(
     root: &RootFs,
     platform: Platform,
@@ -51,7 +52,7 @@ pub(crate) fn check(
         programs.push(linkage);
     }
     findings.extend(policy::check(policy, &context, &programs));
-    // Programs before the last one are shells and init programs.
+    // The last program is the main one. Those before it are shells and init programs.
     let main_program = programs.last();
     let facts = PlatformFacts {
         program: chain.program.as_deref().map(printable),
@@ -79,16 +80,17 @@ fn needed_glibc(context: &ExecContext<'_>, path: &str) -> Option<String> {
     }
 }
 
-/// Programs that tell which architecture a base image is for, in order of preference.
+/// Programs that reveal the architecture of a base image, in order of preference.
 const SHELLS: &[&str] = &["/bin/sh", "/bin/busybox", "/bin/bash", "/usr/bin/env"];
 const LOADER_PREFIXES: &[&str] = &["ld-linux", "ld-musl", "ld64.so", "ld.so"];
 
-/// Checks that the programs of the base image are for the platform. A static binary starts even if they are not.
+/// Checks that the base image's programs are built for the platform. If they are not, a static binary starts anyway.
 fn check_base(context: &ExecContext<'_>) -> Option<Finding> {
     let expected = context.platform.elf_identity();
     let wrong_base = |path: &str, found: ElfIdentity| {
-        let fix = "use a base that supports this platform, and a tag or digest that covers all platforms";
-        WRONG_BASE.finding(format!("in the base is built for {found}, expected {expected}"), fix).in_file(path)
+        let fix =
+            "use a base that supports this platform, and refer to it by a tag or digest that covers all platforms";
+        WRONG_BASE.finding(format!("from the base image is built for {found}, expected {expected}"), fix).in_file(path)
     };
     for path in SHELLS {
         if let Some(found) = machine(context, path) {

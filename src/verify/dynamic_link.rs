@@ -1,5 +1,5 @@
-//! Checks that a program can be loaded: its architecture, its dynamic loader, and all libraries that it needs with
-//! their symbol versions.
+//! Checks that a program can be loaded: its architecture, its dynamic loader, and all the libraries and symbol versions
+//! that it needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,24 +13,25 @@ use crate::finding::{
 use crate::oci::rootfs::{FileContent, RegularFile, file_name, parent};
 use crate::platform::{FloatAbi, Libc};
 
-/// The C library and the shared libraries of a program, with the findings about them.
+/// A program's C library and shared libraries, with the findings about them.
 #[derive(Debug, Default)]
 pub(crate) struct ProgramLinkage {
     /// Real path of the program in the image, without a leading slash.
     pub path: String,
-    /// C library that the program uses from the image: `static`, `musl`, or a version such as `glibc 2.36`.
+    /// C library that the program loads from the image: `musl`, or a version such as `glibc 2.36`. `static` if it loads
+    /// none.
     pub libc: Option<String>,
-    /// Whether the program needs a dynamic loader or libraries.
+    /// Whether the program needs a dynamic loader or shared libraries.
     pub is_dynamic: bool,
     /// Names of all libraries that the program needs, directly or indirectly, including missing ones.
     pub libraries: BTreeSet<String>,
     pub findings: Vec<Finding>,
 }
 
-/// Maximum number of files that are loaded for a program.
+/// Maximum number of files to load for a program.
 const MAX_LIBRARIES: usize = 2000;
 
-/// Checks the program at a real path in the image.
+/// Checks the program at `path`, a real path in the image.
 pub(crate) fn check(context: &ExecContext<'_>, path: &str) -> ProgramLinkage {
     let mut linkage = ProgramLinkage { path: path.to_owned(), ..ProgramLinkage::default() };
     let Some((_, RegularFile { content: FileContent::Program(program), attributes, .. })) = context.file(path) else {
@@ -74,16 +75,16 @@ fn check_cpu_level(context: &ExecContext<'_>, elf: &Elf, shown_path: &str) -> Op
         return None;
     }
     let (family, fix) = if platform.architecture() == "amd64" {
-        ("x86-64-v", format!("compile without `-C target-cpu`, or publish for linux/amd64/v{needed}"))
+        ("x86-64-v", format!("compile without `-C target-cpu`, or publish the image for linux/amd64/v{needed}"))
     } else {
         let triple = platform.triple(Libc::Musl);
-        ("ARMv", format!("compile for {triple}, and do not link objects that are built for ARMv{needed}"))
+        ("ARMv", format!("compile for {triple}, and do not link objects built for ARMv{needed}"))
     };
     let reason = format!("needs {family}{needed}, but {platform} guarantees only {family}{guaranteed}");
     Some(CPU_LEVEL.finding(reason, fix).in_file(shown_path))
 }
 
-/// Returns a finding if a program uses the hard-float ABI on a platform with the soft-float ABI.
+/// Returns a finding if a program uses the hard-float ABI on a soft-float platform.
 fn check_float_abi(context: &ExecContext<'_>, elf: &Elf, shown_path: &str) -> Option<Finding> {
     let platform = context.platform;
     if elf.identity.float_abi != Some(FloatAbi::Hard) || platform.elf_identity().float_abi != Some(FloatAbi::Soft) {
@@ -94,7 +95,7 @@ fn check_float_abi(context: &ExecContext<'_>, elf: &Elf, shown_path: &str) -> Op
     Some(WRONG_FLOAT_ABI.finding(reason, fix).in_file(shown_path))
 }
 
-/// Finds the dynamic loader of a program, and checks that it can start the program.
+/// Finds a program's dynamic loader, and checks that it can start the program.
 fn find_interpreter<'a>(
     context: &ExecContext<'a>,
     requested: &str,
@@ -106,7 +107,7 @@ fn find_interpreter<'a>(
         return Err(Box::new(missing_interpreter(requested, elf, shown_path)));
     };
     let unusable = |reason: String| {
-        let fix = "keep the loader of the base image, and use a base for this platform";
+        let fix = "use a base for this platform, and keep its loader";
         let reason = format!("needs the loader {requested}, which {reason}");
         Err(Box::new(LOADER_UNUSABLE.finding(reason, fix).in_file(shown_path)))
     };
@@ -126,9 +127,9 @@ fn find_interpreter<'a>(
     }
     if !context.has_permission(&file.attributes, EXECUTE) {
         let reason = format!(
-            "is the loader of {shown_path} but cannot be executed by {}: its mode is {}",
-            context.user_description(),
-            format_mode(&file.attributes)
+            "{}, so {} cannot execute it as the loader of {shown_path}",
+            format_mode(&file.attributes),
+            context.user_description()
         );
         let finding = NOT_EXECUTABLE.finding(reason, "copy the loader with `--chmod=0755`").in_file(format!("/{path}"));
         return Err(Box::new(finding));
@@ -151,7 +152,7 @@ fn missing_interpreter(requested: &str, elf: &Elf, shown_path: &str) -> Finding 
     LOADER_MISSING.finding(format!("needs the loader {requested}, which is not in the image"), fix).in_file(shown_path)
 }
 
-/// Loads all libraries as the loader would, and checks that they fit together.
+/// Loads all libraries as the loader would, and checks that they are compatible.
 fn check_libraries<'a>(
     context: &ExecContext<'a>,
     path: &str,
@@ -186,7 +187,7 @@ fn check_libraries<'a>(
     };
 }
 
-/// Loads the program, preloaded libraries and, in breadth-first order, all libraries that they need.
+/// Loads the program and its preloaded libraries, then all libraries that these need in breadth-first order.
 fn load_objects<'a>(
     context: &ExecContext<'a>,
     path: &str,
@@ -243,8 +244,8 @@ fn check_same_float_abi(program: &str, program_elf: &Elf, object: &str, object_e
         return None;
     }
     let reason =
-        format!("uses the {object_abi} float ABI, but /{program}, which loads it, uses the {program_abi} float ABI");
-    let fix = "use a base for this platform, and a binary compiled for its target triple";
+        format!("uses the {object_abi}-float ABI, but /{program}, which loads it, uses the {program_abi}-float ABI");
+    let fix = "use a base for this platform, and compile the binary for the platform's target triple";
     Some(WRONG_FLOAT_ABI.finding(reason, fix).in_file(format!("/{object}")))
 }
 
@@ -253,7 +254,7 @@ fn unusable_library(needed_by: &LoadedObject<'_>, name: &str, unusable: &Unusabl
     let finding = if *is_for_other_machine {
         LIBRARY_MACHINE.finding(format!("needs {name}, but {path} {reason}"), "copy the library for this platform")
     } else {
-        let fix = "copy the complete library, and make it readable for all users";
+        let fix = "copy the complete library, and make it readable by all users";
         LIBRARY_MISSING.finding(format!("needs {name}, but {path} {reason}"), fix)
     };
     finding.in_file(format!("/{}", needed_by.path))
@@ -271,11 +272,11 @@ fn missing_library(
             let dir = parent(elsewhere);
             let fix = match loader {
                 DynamicLoader::Glibc => format!(
-                    "set LD_LIBRARY_PATH=/{dir} in env, or add the directory to /etc/ld.so.conf and run `RUN ldconfig` in a template"
+                    "set LD_LIBRARY_PATH=/{dir} in env, or add the directory to /etc/ld.so.conf and `RUN ldconfig` to a template"
                 ),
                 _ => format!("set LD_LIBRARY_PATH=/{dir} in env"),
             };
-            (format!("needs {name}, but the loader does not search where the library is: /{elsewhere}"), fix)
+            (format!("needs {name}, which is in /{dir}, but the loader does not search that directory"), fix)
         }
         None => (format!("needs {name}, which is not in the image"), missing_library_fix(name, loader).to_owned()),
     };
@@ -291,10 +292,10 @@ fn missing_library_fix(name: &str, loader: DynamicLoader) -> &'static str {
             "use a base that has libgcc, such as gcr.io/distroless/cc-debian12, or set libc = \"musl\" to link statically"
         }
         (name, _) if name.starts_with("libc.musl") => {
-            "the program uses glibc, so use libraries that are built for glibc instead of musl"
+            "use libraries built for glibc instead of musl, because the program uses glibc"
         }
         (name, _) if name.starts_with("libssl") || name.starts_with("libcrypto") => {
-            "use a base with this version of OpenSSL, enable the crate's feature `vendored`, or use rustls"
+            "use a base with this version of OpenSSL, enable the `vendored` feature of the `openssl` crate, or use rustls"
         }
         _ => "use a base that has the library, copy the library into the image, or link it statically",
     }
@@ -303,7 +304,7 @@ fn missing_library_fix(name: &str, loader: DynamicLoader) -> &'static str {
 /// Needed symbol versions that a library does not provide.
 struct MissingVersions<'a> {
     versions: Vec<&'a str>,
-    /// Path of the library for messages.
+    /// Path of the library, as shown in messages.
     path: String,
     elf: &'a Elf,
 }
@@ -322,7 +323,7 @@ fn check_versions(
             None if interpreter.elf.soname.as_ref() == Some(&needed.library) => {
                 (interpreter.requested.clone(), interpreter.elf)
             }
-            // The library itself is missing, which has its own finding.
+            // The library itself is missing, which is reported separately.
             None => continue,
         };
         // The loader accepts any symbol from a library without versions.
@@ -352,16 +353,16 @@ fn missing_versions_finding(object: &LoadedObject<'_>, library: &str, missing: M
     };
     let fix = match number {
         Some(number) if family == "GLIBC" && parse_version(number).is_some() => format!(
-            "set glibc = \"{}\" to link for the glibc of the base, or use a base with glibc {number}, such as {}",
+            "set glibc = \"{}\" to target the base's glibc, or use a base with glibc {number}, such as {}",
             provided.unwrap_or_default(),
             base_with(number)
         ),
-        _ => "compile against the library version of the base, or use a newer base".to_owned(),
+        _ => "compile against the base's version of the library, or use a newer base".to_owned(),
     };
     VERSION_MISSING.finding(reason, fix).in_file(format!("/{}", object.path))
 }
 
-/// Returns a finding if an object is built for another C library than the loader.
+/// Returns a finding if an object is built for a C library other than the loader's.
 fn check_same_libc(object: &LoadedObject<'_>, loader: DynamicLoader) -> Option<Finding> {
     let reason = if loader == DynamicLoader::Musl {
         format!("is built for glibc {}, but is loaded by musl", object.elf.needed_glibc()?)
@@ -370,7 +371,7 @@ fn check_same_libc(object: &LoadedObject<'_>, loader: DynamicLoader) -> Option<F
     } else {
         return None;
     };
-    let fix = "use programs and libraries that are built for the C library of the base";
+    let fix = "use programs and libraries built for the base's C library";
     Some(MIXED_LIBCS.finding(reason, fix).in_file(format!("/{}", object.path)))
 }
 

@@ -6,7 +6,7 @@ use crate::elf::Elf;
 use crate::oci::rootfs::{ElfFile, FileContent, FsNode, RegularFile, RootFs, clean, file_name, parent};
 use crate::platform::ElfIdentity;
 
-/// The kind of a dynamic loader.
+/// A kind of dynamic loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DynamicLoader {
     Glibc,
@@ -22,8 +22,8 @@ pub(crate) struct ElfInterpreter<'a> {
     /// Real path in the image, without a leading slash.
     pub path: String,
     pub elf: &'a Elf,
-    /// Whether the program runs with more privileges than its user, so that the loader ignores environment variables
-    /// (ld.so(8), "Secure-execution mode").
+    /// Whether the program runs with more privileges than the user has, so that the loader ignores environment
+    /// variables (ld.so(8), "Secure-execution mode").
     pub secure_execution: bool,
 }
 
@@ -55,12 +55,12 @@ pub(crate) enum LibrarySearch<'a> {
         program: &'a ElfFile,
     },
     NotFound {
-        /// First file with the right name, if there is one that cannot be loaded.
+        /// First file that has the right name but cannot be loaded. `None` if no file has that name.
         unusable: Option<UnusableLibrary>,
     },
 }
 
-/// A file with a library's name that cannot be loaded.
+/// A file that has a library's name but cannot be loaded.
 pub(crate) struct UnusableLibrary {
     pub path: String,
     /// Why the file cannot be loaded, such as `is truncated`.
@@ -176,7 +176,7 @@ impl DynamicLoader {
         let owned = |dirs: &[&str]| dirs.iter().map(|dir| (*dir).to_owned()).collect();
         match self {
             DynamicLoader::Musl => {
-                // `/lib/ld-musl-aarch64.so.1` reads `/etc/ld-musl-aarch64.path`.
+                // The loader `/lib/ld-musl-aarch64.so.1` reads `/etc/ld-musl-aarch64.path`.
                 let name = file_name(&interpreter.requested).trim_end_matches(".so.1");
                 let prefix = parent(parent(&clean(&interpreter.requested))).to_owned();
                 match root.text(&format!("{prefix}/etc/{name}.path")) {
@@ -189,7 +189,7 @@ impl DynamicLoader {
         }
     }
 
-    /// Returns the paths that glibc's cache lists for a library.
+    /// Returns the paths that glibc's cache, `/etc/ld.so.cache`, lists for a library.
     fn cached_paths(self, root: &RootFs, name: &str) -> Vec<String> {
         match root.get("etc/ld.so.cache") {
             Some(FsNode::File(RegularFile { content: FileContent::LoaderCache(paths), .. }))
@@ -211,7 +211,7 @@ fn library_path_dirs(context: &ExecContext<'_>, interpreter: &ElfInterpreter<'_>
     list.split([':', ';']).filter(|dir| !dir.is_empty()).map(|dir| context.absolute(dir)).collect()
 }
 
-/// Checks that the user may read a file, and that it is an ELF file for the right architecture.
+/// Checks that a file is readable by the user and is an ELF file for the right architecture.
 fn check_library<'a>(
     context: &ExecContext<'a>,
     path: &str,
@@ -233,7 +233,7 @@ fn check_library<'a>(
     }
 }
 
-/// Splits a list of directories and expands `$ORIGIN` and `$LIB` in it (ld.so(8), "Dynamic string tokens").
+/// Splits a list of directories, and expands `$ORIGIN` and `$LIB` in each (ld.so(8), "Dynamic string tokens").
 fn expand_dirs(list: &str, object: &LoadedObject<'_>, context: &ExecContext<'_>) -> Vec<String> {
     let debian = context.platform.debian().map(|debian| format!("lib/{}", debian.library_dir));
     let libs: Vec<&str> = ["lib64", "lib"].into_iter().chain(debian.as_deref()).collect();

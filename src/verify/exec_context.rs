@@ -1,5 +1,5 @@
 //! The environment of a container's process: its user and permissions, working directory, environment variables and
-//! search path for programs.
+//! PATH.
 
 use oci_spec::image::ImageConfiguration;
 
@@ -15,26 +15,26 @@ pub(crate) struct ExecContext<'a> {
     pub root: &'a RootFs,
     pub platform: Platform,
     pub config: &'a ImageConfiguration,
-    /// `None` if the user cannot be determined.
+    /// User that the process runs as. `None` if it cannot be determined.
     pub user: Option<User>,
 }
 
 /// The user of a container's process (moby/sys, `user.GetExecUser`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
-    /// User as written in the config. Empty if the config does not set one, which means root.
+    /// User as written in the config. Empty, which means root, if the config does not set one.
     pub name: String,
     pub uid: u64,
     pub gid: u64,
     pub groups: Vec<u64>,
 }
 
-/// Permission bits of a file's owner.
+/// Permission bits of a file's owner. [`ExecContext::has_permission`] shifts them for the group and for other users.
 pub(crate) const READ: u32 = 0o400;
 pub(crate) const EXECUTE: u32 = 0o100;
 
 impl<'a> ExecContext<'a> {
-    /// Creates the context of an image's config. Also returns findings about the user and the working directory.
+    /// Creates the context for an image, and returns it with any findings about the user and the working directory.
     pub(crate) fn new(
         root: &'a RootFs,
         platform: Platform,
@@ -47,8 +47,7 @@ impl<'a> ExecContext<'a> {
             Ok(user) => context.user = Some(user),
             Err(reason) => {
                 let numbers = if user == "root" { "0:0" } else { "65532:65532" };
-                let fix =
-                    format!("use numeric IDs, user = \"{numbers}\", or copy a file with that name into the image");
+                let fix = format!("use numeric IDs, user = \"{numbers}\", or add the name to that file in the image");
                 findings.push(UNKNOWN_USER.finding(reason, fix));
             }
         }
@@ -56,7 +55,7 @@ impl<'a> ExecContext<'a> {
         (context, findings)
     }
 
-    /// Returns the same context for another user.
+    /// Returns this context with a different user.
     pub(crate) fn with_user(&self, user: Option<User>) -> ExecContext<'a> {
         ExecContext { user, ..*self }
     }
@@ -69,7 +68,10 @@ impl<'a> ExecContext<'a> {
     fn check_workdir(&self) -> Option<Finding> {
         let not_a_directory = |dir: String| {
             WORKDIR_NOT_A_FOLDER
-                .finding("is the working directory but not a directory", "set an existing directory: workdir = \"/\"")
+                .finding(
+                    "is the working directory, but is not a directory",
+                    "set workdir to an existing directory, such as \"/\"",
+                )
                 .in_file(dir)
         };
         let dir = self.workdir();
@@ -84,25 +86,25 @@ impl<'a> ExecContext<'a> {
             None => Some(
                 MISSING_WORKDIR
                     .finding(
-                        "is the working directory but not in the image: runtimes create it with root as its owner",
-                        "create it in the image with the right owner: use `WORKDIR` after `USER`, or copy a file into it",
+                        "is the working directory, but is not in the image: the runtime will create it, owned by root",
+                        "create it in the image with the correct owner: use `WORKDIR` after `USER`, or copy a file into it",
                     )
                     .in_file(dir),
             ),
         }
     }
 
-    /// Creates a finding that the user cannot enter `dir`, a directory on the path to `target`.
+    /// Creates the finding for `dir`, a directory on the path to `target` that the user cannot enter.
     pub(crate) fn closed_directory_finding(&self, dir: &str, target: &str) -> Finding {
         let mode = match self.root.get(dir) {
             Some(FsNode::Dir(attributes)) => format_mode(attributes),
-            _ => String::new(),
+            _ => "is inaccessible".to_owned(),
         };
         let purpose = if clean(target) == dir { String::new() } else { format!(" to reach {target}") };
         CLOSED_FOLDER
             .finding(
-                format!("cannot be entered by {}{purpose}: its mode is {mode}", self.user_description()),
-                format!("allow all users to enter it: run `chmod a+x /{dir}` where the image is built"),
+                format!("{mode}, so {} cannot enter it{purpose}", self.user_description()),
+                format!("let all users enter it: run `chmod a+x /{dir}` where the image is built"),
             )
             .in_file(format!("/{dir}"))
     }
@@ -113,7 +115,7 @@ impl<'a> ExecContext<'a> {
         format!("/{}", clean(&dir))
     }
 
-    /// Returns the value of an environment variable in the config. If it is set several times, the last value applies.
+    /// Returns the value of an environment variable in the config. If it is set more than once, the last value wins.
     pub(crate) fn env_var(&self, name: &str) -> Option<&str> {
         let config = self.config.config().as_ref()?;
         let pairs = config.env().iter().flatten().rev();
@@ -126,12 +128,12 @@ impl<'a> ExecContext<'a> {
         path.split(':').map(|dir| self.absolute(dir)).collect()
     }
 
-    /// Makes a path absolute. Relative paths start from the working directory.
+    /// Makes a path absolute by resolving it against the working directory.
     pub(crate) fn absolute(&self, path: &str) -> String {
         if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.workdir()) }
     }
 
-    /// Looks up a regular file. Returns its real path, after links are followed, and the file.
+    /// Looks up a regular file, following links. Returns its real path and the file.
     pub(crate) fn file(&self, path: &str) -> Option<(String, &'a RegularFile)> {
         let real_path = self.root.resolve(path).ok()?;
         match self.root.get(&real_path)? {
@@ -140,10 +142,10 @@ impl<'a> ExecContext<'a> {
         }
     }
 
-    /// Reports whether the user has a permission, [`READ`] or [`EXECUTE`], on a file.
+    /// Reports whether the user has [`READ`] or [`EXECUTE`] permission on a file.
     pub(crate) fn has_permission(&self, attributes: &FileAttributes, bit: u32) -> bool {
         let Some(user) = &self.user else { return true };
-        // CAP_DAC_OVERRIDE, which containers have, still needs one executable bit (capabilities(7)).
+        // Root has CAP_DAC_OVERRIDE, but still needs at least one executable bit to execute a file (capabilities(7)).
         if user.uid == 0 {
             return bit != EXECUTE || attributes.mode & 0o111 != 0;
         }
@@ -164,21 +166,21 @@ impl<'a> ExecContext<'a> {
             || (attributes.mode & 0o2000 != 0 && attributes.gid != user.gid)
     }
 
-    /// Returns the first directory on a path that the user cannot enter. Links on the path are followed.
+    /// Returns the first directory along a path that the user cannot enter, following links.
     pub(crate) fn first_closed_dir(&self, path: &str) -> Option<String> {
         if self.user.as_ref().is_none_or(|user| user.uid == 0) {
             return None;
         }
         let mut first = None;
         let mut on_dir = |dir: &str| {
-            // Runtimes create the root directory themselves and ignore its mode in the layers.
+            // Runtimes create the root directory themselves and ignore the mode that layers give it.
             let is_closed = !dir.is_empty()
                 && matches!(self.root.get(dir), Some(FsNode::Dir(attributes)) if !self.has_permission(attributes, EXECUTE));
             if is_closed && first.is_none() {
                 first = Some(dir.to_owned());
             }
         };
-        // The caller reports a path that does not exist.
+        // An error means that the path does not exist, which the caller reports.
         let _ = self.root.resolve_through(path, &mut on_dir);
         first
     }
@@ -196,12 +198,12 @@ impl<'a> ExecContext<'a> {
     }
 }
 
-/// Formats mode and owner of a file, such as `0640, owned by 0:0`.
+/// Describes a file's mode and owner, such as `has mode 0640 and is owned by 0:0`.
 pub(crate) fn format_mode(attributes: &FileAttributes) -> String {
-    format!("{:04o}, owned by {}:{}", attributes.mode, attributes.uid, attributes.gid)
+    format!("has mode {:04o} and is owned by {}:{}", attributes.mode, attributes.uid, attributes.gid)
 }
 
-/// Looks up `user[:group]` in the image's `/etc/passwd` and `/etc/group`. Fails if a name is in neither of them.
+/// Looks up `user[:group]` in the image's `/etc/passwd` and `/etc/group`. Fails if a name is not found.
 fn find_user(root: &RootFs, user: &str) -> Result<User, String> {
     let (name, group) = user.split_once(':').unwrap_or((user, ""));
     let (passwd, groups) = (read_colon_table(root, "etc/passwd"), read_colon_table(root, "etc/group"));
@@ -215,7 +217,7 @@ fn find_user(root: &RootFs, user: &str) -> Result<User, String> {
         (None, Some(uid)) => (uid, 0),
         (None, None) if name.is_empty() => (0, 0),
         (None, None) => {
-            return Err(format!("the user '{name}' is not in /etc/passwd of the image"));
+            return Err(format!("user '{name}' is not in the image's /etc/passwd"));
         }
     };
     if group.is_empty() {
@@ -233,12 +235,12 @@ fn find_user(root: &RootFs, user: &str) -> Result<User, String> {
             .iter()
             .find(|entry| entry.first().is_some_and(|first| first == group))
             .and_then(|entry| number_at(entry, 2))
-            .ok_or_else(|| format!("the group '{group}' is not in /etc/group of the image"))?,
+            .ok_or_else(|| format!("group '{group}' is not in the image's /etc/group"))?,
     };
     Ok(User { name: name.to_owned(), uid, gid, groups: Vec::new() })
 }
 
-/// Reads the lines of a file in the format of passwd(5) or group(5), split into fields.
+/// Reads a file in the format of passwd(5) or group(5), and splits each line into its fields.
 fn read_colon_table(root: &RootFs, path: &str) -> Vec<Vec<String>> {
     let text = root.text(path).unwrap_or_default();
     text.lines().map(|line| line.trim().split(':').map(str::to_owned).collect()).collect()
@@ -248,7 +250,7 @@ fn number_at(fields: &[String], index: usize) -> Option<u64> {
     fields.get(index)?.parse().ok()
 }
 
-/// Reports whether a line of group(5) lists a user as a member.
+/// Reports whether a group(5) entry lists a user as a member.
 fn has_member(group: &[String], user: &str) -> bool {
     group.get(3).is_some_and(|members| members.split(',').any(|member| member == user))
 }

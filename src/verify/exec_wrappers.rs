@@ -13,9 +13,9 @@ pub(crate) enum WrappedCommand {
     ProgramAs(Option<String>, Vec<String>),
     /// A program that is looked up in another PATH or from another directory.
     ProgramElsewhere(Vec<String>),
-    /// The command line that a shell is given with `-c`.
+    /// A command line passed to a shell with `-c`.
     CommandLine(String),
-    /// A script that a shell reads, with its arguments.
+    /// A script that a shell runs, with its arguments.
     Script(String, Vec<String>),
 }
 
@@ -29,7 +29,7 @@ struct ExecWrapper {
     user_change: UserChange,
 }
 
-/// How a wrapper selects the user of the program that it starts.
+/// How a wrapper selects the user that its program runs as.
 #[derive(Clone, Copy)]
 enum UserChange {
     None,
@@ -183,15 +183,15 @@ fn env_command(arguments: &[String]) -> WrappedCommand {
     }
 }
 
-/// Reports whether the first argument of env is `-S`.
+/// Reports whether the first argument of `env` is `-S` in any of its forms.
 pub(crate) fn splits_string(arguments: &[String]) -> bool {
     arguments.first().is_some_and(|word| SplitString::parse(word, arguments.get(1)).is_some())
 }
 
-/// The text that env splits into words because of `-S` or a group of options that ends with `S`.
+/// The text that `env -S` splits into words. The option may end a group of short options, as in `-iS`.
 struct SplitString {
     text: String,
-    /// Number of arguments that the option and its text consist of.
+    /// Number of arguments that the option and its text take up.
     words: usize,
 }
 

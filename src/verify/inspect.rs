@@ -1,5 +1,5 @@
-//! Runs all checks on an image, from its manifests to its programs. A layer is read only once, even if platforms share
-//! it.
+//! Runs all checks on an image, from its manifests to its programs. Each layer is read only once, even if several
+//! platforms share it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,12 +26,12 @@ use crate::registry::Registry;
 use crate::threads::parallel;
 use crate::timings::{Phase, Timings};
 
-/// What to verify in an image.
+/// Options for verifying an image.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct VerifyOptions {
-    /// Platforms to verify, which must exist. Empty for all platforms.
+    /// Platforms to verify, all of which must exist. If empty, every platform is verified.
     pub platforms: Vec<Platform>,
-    /// Platforms that must exist.
+    /// Platforms that the index must contain.
     pub required: Vec<Platform>,
     pub policy: Policy,
 }
@@ -42,11 +42,11 @@ pub(crate) struct VerifyOptions {
 #[cfg_attr(test, schemars(rename = "Inspected"))]
 pub(crate) struct InspectedImage {
     pub reference: String,
-    /// Digest of the index or, without an index, of the manifest.
+    /// Digest of the index, or of the manifest if there is no index.
     pub digest: Option<String>,
     /// Findings about the index.
     pub findings: Vec<Finding>,
-    /// Codes of the findings about the index that were allowed.
+    /// Codes of the allowed findings about the index.
     pub allowed: BTreeSet<String>,
     pub platforms: Vec<InspectedPlatform>,
 }
@@ -58,12 +58,12 @@ pub(crate) struct InspectedPlatform {
     pub platform: String,
     /// Digest of the manifest.
     pub digest: Option<String>,
-    /// Total size of the config and the layers as stored, in bytes.
+    /// Total size of the stored config and layers, in bytes.
     pub size: Option<u64>,
     #[serde(flatten)]
     pub facts: PlatformFacts,
     pub findings: Vec<Finding>,
-    /// Codes of the findings that were allowed.
+    /// Codes of the allowed findings.
     pub allowed: BTreeSet<String>,
 }
 
@@ -74,7 +74,7 @@ impl InspectedImage {
     }
 }
 
-/// An additional check, which is called with the merged file system and the config of each platform.
+/// An additional check, called with each platform's merged file system and config.
 pub(crate) type PlatformCheck<'a> = dyn Fn(Platform, &RootFs, &ImageConfiguration) -> Result<()> + Sync + 'a;
 
 /// Verifies all images at a location.
@@ -89,7 +89,7 @@ pub(crate) fn inspect_location(
     manifests::read_location(location, registry, cache)?.into_iter().map(|image| inspection.image(image)).collect()
 }
 
-/// Verifies a layout that contains one built image. `name` is the image's name in the timing report.
+/// Verifies a built image in its layout. `name` identifies the image in the timing report.
 pub(crate) fn inspect_layout(
     layout: &Layout,
     name: &str,
@@ -109,16 +109,16 @@ struct Inspection<'a> {
     extra_check: &'a PlatformCheck<'a>,
 }
 
-/// A platform entry with its display name.
+/// A platform entry and its display name.
 struct NamedPlatform {
     name: String,
     entry: PlatformEntry,
 }
 
-/// The contents of each layer, by [`LayerBlob::key`].
+/// The result of reading each layer, by [`LayerBlob::key`].
 type LayerReadings = BTreeMap<String, LayerReading>;
 
-/// The name of a platform whose manifest or config cannot be read.
+/// The display name of a platform whose manifest or config cannot be read.
 const UNKNOWN: &str = "unknown";
 const UPDATE_BOTH: &str = "publish the image again with a tool that updates the manifest and the config together";
 
@@ -129,7 +129,7 @@ impl Inspection<'_> {
             entries.into_iter().map(|entry| NamedPlatform { name: platform_name(&entry), entry }).collect();
         findings.extend(self.check_index(&platforms));
         findings.extend(check_annotations(&self.options.policy, &annotations));
-        // A platform that cannot be read may be a requested one.
+        // A platform that cannot be read is kept, because it may be one of the requested platforms.
         platforms.retain(|platform| self.is_requested(&platform.name) || platform.name == UNKNOWN);
         let layers = self.read_layers(&platforms, &blobs)?;
         let inspected = parallel(&platforms, |platform| {
@@ -151,15 +151,15 @@ impl Inspection<'_> {
         allowed.map(|finding| finding.code.to_string()).collect()
     }
 
-    /// Checks that the index contains every required platform and lists none twice.
+    /// Checks that the index contains every required platform and lists no platform twice.
     fn check_index(&self, platforms: &[NamedPlatform]) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut seen = BTreeSet::new();
         for NamedPlatform { name, .. } in platforms {
-            // Windows images have one entry per Windows version.
+            // Indexes may list a Windows platform once per Windows version.
             if !seen.insert(name.as_str()) && !name.starts_with("windows/") {
                 let fix = "list each platform once: some runtimes use the first entry, others the last";
-                let reason = format!("the index contains {name} twice");
+                let reason = format!("the index lists {name} twice");
                 findings.push(DUPLICATE_PLATFORM.finding(reason, fix).for_platform(name));
             }
         }
@@ -174,7 +174,7 @@ impl Inspection<'_> {
         findings
     }
 
-    /// Reads the layers of all platforms in parallel, each layer once.
+    /// Reads the layers of all platforms in parallel. Each layer is read once.
     fn read_layers(&self, platforms: &[NamedPlatform], blobs: &Blobs<'_>) -> Result<LayerReadings> {
         let mut unique: BTreeMap<String, &LayerBlob> = BTreeMap::new();
         for NamedPlatform { name, entry } in platforms {
@@ -221,18 +221,23 @@ impl Inspection<'_> {
         let mut findings = Vec::new();
         let configured = config_platform(&contents.config);
         if configured != name {
-            let reason =
-                format!("the index lists {}, but its config is for {}", long_name(name), long_name(&configured));
-            let fix = "build it from a base for this platform: check with `docker buildx imagetools inspect BASE`";
+            let reason = format!(
+                "the index lists {}, but the image's config is for {}",
+                long_name(name),
+                long_name(&configured)
+            );
+            let fix = "use a base that supports this platform: check with `docker buildx imagetools inspect BASE`";
             findings.push(PLATFORM_MISMATCH.finding(reason, fix));
         }
         let Ok(platform) = name.parse::<Platform>() else {
             let reason = "the platform is not supported, so its layers were not checked";
-            findings.push(UNCHECKED_PLATFORM.finding(reason, "exclude it with `--platform`, or allow this check"));
+            findings.push(
+                UNCHECKED_PLATFORM.finding(reason, "list the other platforms with `--platform`, or allow this check"),
+            );
             return Ok(CheckedPlatform { facts: PlatformFacts::default(), findings });
         };
         let mut facts = PlatformFacts::default();
-        // An incomplete file system would lead to false findings.
+        // Checking an incomplete file system would produce false findings.
         if let Some(root) = merge_layers(contents, layers, &mut findings) {
             (self.extra_check)(platform, &root, &contents.config)?;
             let checked = check_platform::check(&root, platform, &contents.config, &self.options.policy);
@@ -244,7 +249,7 @@ impl Inspection<'_> {
     }
 }
 
-/// Returns the name of a platform in the index or, if the index does not name it, in its config.
+/// Returns a platform's name from the index or, if the index does not name it, from the config.
 fn platform_name(entry: &PlatformEntry) -> String {
     let name = match (&entry.claimed, &entry.contents) {
         (Some(claimed), _) => claimed.clone(),
@@ -254,12 +259,15 @@ fn platform_name(entry: &PlatformEntry) -> String {
     printable(&name)
 }
 
-/// Merges all layers into one file system. Returns `None` if a layer cannot be read.
+/// Merges all layers into one file system. Returns `None` if a layer cannot be read or unpacked.
 fn merge_layers(contents: &PlatformContents, layers: &LayerReadings, findings: &mut Vec<Finding>) -> Option<RootFs> {
     let diff_ids = contents.config.rootfs().diff_ids();
     if diff_ids.len() != contents.layers.len() {
-        let reason =
-            format!("the manifest lists {} layers, but the config lists {}", contents.layers.len(), diff_ids.len());
+        let reason = format!(
+            "the manifest lists {} layers, but the config lists {} diff IDs",
+            contents.layers.len(),
+            diff_ids.len()
+        );
         findings.push(LAYER_COUNT.finding(reason, UPDATE_BOTH));
     }
     let mut root = Some(RootFs::default());
@@ -275,14 +283,14 @@ fn merge_layers(contents: &PlatformContents, layers: &LayerReadings, findings: &
             && reading.findings.is_empty()
         {
             let reason =
-                format!("layer {} has the diff ID {}, but the config lists {diff_id}", layer.name(), scanned.diff_id);
+                format!("layer {} has diff ID {}, but the config lists {diff_id}", layer.name(), scanned.diff_id);
             findings.push(WRONG_DIFF_ID.finding(reason, UPDATE_BOTH));
         }
         if let Some(lower) = &mut root
             && let Err(error) = lower.apply(&scanned.changes)
         {
             let reason = format!("layer {} cannot be unpacked: {error}", layer.name());
-            let fix = "build the image again: the target of a hard link must be in the same layer";
+            let fix = "rebuild the image so that the target of every hard link is in the same layer";
             findings.push(UNREADABLE.finding(reason, fix));
             root = None;
         }

@@ -1,5 +1,5 @@
 //! Reads the index, manifests and configs of an image (image-spec, image-index.md, manifest.md, config.md; Docker's
-//! schema 2 has the same structure). `inspect` checks what they contain.
+//! schema 2 has the same structure). The `inspect` module checks their contents.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use crate::registry::Registry;
 
 /// The manifests and configs of an image.
 pub(crate) struct ImageManifests<'a> {
-    /// Location of the image, with its name if the location holds several images.
+    /// Location of the image, followed by its name if the location contains several images.
     pub reference: String,
-    /// Digest of the index or, without an index, of the manifest.
+    /// Digest of the index, or of the manifest if there is no index.
     pub digest: Option<String>,
     pub annotations: HashMap<String, String>,
     pub entries: Vec<PlatformEntry>,
@@ -32,18 +32,18 @@ pub(crate) struct ImageManifests<'a> {
 
 /// One platform of an image.
 pub(crate) struct PlatformEntry {
-    /// Normalized platform from the index. `None` if there is no index, or if the index does not name a platform.
+    /// Normalized platform from the index. `None` if there is no index, or if the index entry names no platform.
     pub claimed: Option<String>,
     pub digest: Option<String>,
-    /// Contents of the manifest and config, or findings if they cannot be read.
+    /// Contents of the manifest and config. If they cannot be read, the findings that explain why.
     pub contents: Result<PlatformContents, Vec<Finding>>,
 }
 
-/// The config, layers and annotations in a platform's manifest.
+/// A platform's config, and the layers and annotations from its manifest.
 pub(crate) struct PlatformContents {
     pub config: ImageConfiguration,
     pub layers: Vec<LayerBlob>,
-    /// Total size of the config and the layers as stored, in bytes. `None` if unknown.
+    /// Total size of the stored config and layers, in bytes. `None` if unknown.
     pub size: Option<u64>,
     pub annotations: HashMap<String, String>,
 }
@@ -87,7 +87,7 @@ pub(crate) fn read_location<'a>(
     }
 }
 
-/// Reads the manifests of a layout that contains one built image.
+/// Reads the manifests of a built image from its layout.
 pub(crate) fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
     let blobs = Arc::new(Blobs::Layout(layout.dir.clone()));
     let digest = Some(layout.descriptor.digest().to_string());
@@ -96,7 +96,7 @@ pub(crate) fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
     Ok(image)
 }
 
-/// Returns the normalized platform of a config.
+/// Returns the platform that a config names, in normalized form.
 pub(crate) fn config_platform(config: &ImageConfiguration) -> String {
     format_platform(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref())
 }
@@ -123,7 +123,7 @@ impl<'a> ImageManifests<'a> {
         self.add_platform(claimed, digest, contents)
     }
 
-    /// Adds the platforms of an index.
+    /// Adds all platforms that an index lists.
     fn add_index(&mut self, index: &[u8]) -> Result<()> {
         let index: ImageIndex = match serde_json::from_slice(index) {
             Ok(index) => index,
@@ -151,7 +151,7 @@ impl<'a> ImageManifests<'a> {
         Ok(())
     }
 
-    /// Adds a platform, or the findings about a damaged one.
+    /// Adds a platform or, if it is damaged, the findings about it.
     fn add_platform(
         &mut self,
         claimed: Option<String>,
@@ -167,11 +167,11 @@ impl<'a> ImageManifests<'a> {
     }
 }
 
-/// Returns a finding if an entry of an index is not an image.
+/// Returns a finding if an index entry is not an image.
 fn check_entry(entry: &Descriptor, claimed: Option<&str>) -> Option<Finding> {
     if claimed == Some(UNKNOWN_PLATFORM) {
         let reason =
-            format!("{} in the index has an unknown platform, but is not marked as an attestation", entry.digest());
+            format!("index entry {} has an unknown platform, but is not marked as an attestation", entry.digest());
         return Some(NO_IMAGE.finding(reason, "remove the entry, or set its platform"));
     }
     if !is_index(entry) {
@@ -186,7 +186,7 @@ fn check_entry(entry: &Descriptor, claimed: Option<&str>) -> Option<Finding> {
     })
 }
 
-/// Returns the platform that an index names for an entry.
+/// Returns the platform that an index claims for an entry.
 fn claimed_platform(entry: &Descriptor) -> Option<String> {
     let platform = entry.platform().as_ref()?;
     Some(descriptor_platform(platform).unwrap_or_else(|| UNKNOWN_PLATFORM.to_owned()))
@@ -199,7 +199,7 @@ fn is_index(entry: &Descriptor) -> bool {
 /// Parses a manifest, and reads the config that it refers to.
 fn read_contents(manifest: &[u8], blobs: &Blobs<'_>) -> Result<PlatformContents, ReadError> {
     let unreadable = |document: &str, error: serde_json::Error| {
-        let fix = "make sure that the reference is a container image and not another kind of artifact";
+        let fix = "make sure that the reference points to a container image, not to another kind of artifact";
         ReadError::from(UNREADABLE.finding(format!("invalid {document}: {error}"), fix))
     };
     let manifest: ImageManifest = serde_json::from_slice(manifest).map_err(|error| unreadable("manifest", error))?;
@@ -213,7 +213,7 @@ fn read_contents(manifest: &[u8], blobs: &Blobs<'_>) -> Result<PlatformContents,
     })
 }
 
-/// Reads the images of a layout, which may contain any number of them.
+/// A reader for OCI layouts, which may contain any number of images.
 struct LayoutReader<'a, 'l> {
     location: &'l ImageLocation,
     path: &'l Utf8Path,
@@ -227,7 +227,7 @@ impl<'a> LayoutReader<'a, '_> {
         let index: ImageIndex = serde_json::from_slice(index_json)
             .map_err(|error| not_a_layout(self.path, &format!("invalid index.json: {error}")))?;
         let entries = index.manifests();
-        // If a layout contains several images, they have names. Without any name, index.json is the index of one image.
+        // If a layout contains several images, they have names. Without names, index.json is the index of one image.
         let is_platform = |entry: &Descriptor| ref_name(entry).is_none() && !is_index(entry);
         if self.requested.is_none() && entries.len() != 1 && entries.iter().all(is_platform) {
             let mut image = ImageManifests::new(&self.location.to_string(), None, self.blobs.clone());
@@ -286,16 +286,16 @@ impl<'a> LayoutReader<'a, '_> {
 
 fn not_a_layout(path: &Utf8Path, reason: &str) -> Failure {
     Failure::new(Class::Config, format!("{path} is not an OCI image layout: {reason}"))
-        .hint("for an archive use oci-archive:FILE, or docker-archive:FILE if `docker save` wrote it")
+        .hint("for an archive, use oci-archive:FILE, or docker-archive:FILE if it was written by `docker save`")
 }
 
-/// Returns the name of an image in a layout.
+/// Returns the name that a layout gives an image.
 fn ref_name(entry: &Descriptor) -> Option<&str> {
     entry.annotations().as_ref()?.get(REF_NAME).map(String::as_str)
 }
 
-/// An image in the `manifest.json` of `docker save` (moby, image/spec/v1.2.md, "Combined Image JSON + Filesystem
-/// Changeset Format").
+/// An image listed in the `manifest.json` of a `docker save` archive (moby, image/spec/v1.2.md, "Combined Image JSON +
+/// Filesystem Changeset Format").
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct DockerArchiveImage {
@@ -309,7 +309,8 @@ impl DockerArchiveImage {
         self.repo_tags.as_deref().unwrap_or_default()
     }
 
-    /// Reports whether the image has the requested tag. Some tools write full names where Docker writes short ones.
+    /// Reports whether the image has the requested tag. Docker writes short names, but some tools write full ones, such
+    /// as `docker.io/library/app:1`.
     fn has_tag(&self, requested: &str) -> bool {
         self.tags().iter().any(|tag| {
             let prefixes = ["docker.io/library/", "docker.io/"];
@@ -319,7 +320,7 @@ impl DockerArchiveImage {
 
     fn read_contents(&self, archive: &Archive) -> Result<PlatformContents, ReadError> {
         let unreadable =
-            |reason: String| ReadError::from(UNREADABLE.finding(reason, "save the image again: `docker save`"));
+            |reason: String| ReadError::from(UNREADABLE.finding(reason, "save the image again with `docker save`"));
         let config = archive
             .read(&self.config)?
             .ok_or_else(|| unreadable(format!("the archive does not contain the config {}", self.config)))?;
@@ -347,7 +348,7 @@ fn read_docker_archive<'a>(
     let is_requested = |image: &&DockerArchiveImage| requested.is_none_or(|requested| image.has_tag(requested));
     let images: Vec<&DockerArchiveImage> = saved.iter().filter(is_requested).collect();
     if images.is_empty() {
-        let Some(requested) = requested else { return Err(not_a_docker_archive(file, "it contains no image").into()) };
+        let Some(requested) = requested else { return Err(not_a_docker_archive(file, "it contains no images").into()) };
         let tags: Vec<&str> = saved.iter().flat_map(DockerArchiveImage::tags).map(String::as_str).collect();
         return Err(Failure::new(Class::Config, format!("no image '{requested}' in {file}"))
             .hint(format!("use one of these names: {}", tags.join(", ")))
@@ -370,5 +371,5 @@ fn read_docker_archive<'a>(
 
 fn not_a_docker_archive(file: &Utf8Path, reason: &str) -> Failure {
     Failure::new(Class::Config, format!("{file} is not a `docker save` archive: {reason}"))
-        .hint("for an archive of an OCI layout use oci-archive:FILE")
+        .hint("for an archive of an OCI layout, use oci-archive:FILE")
 }

@@ -1,6 +1,6 @@
-//! Verifies that every platform of an image is what it claims to be and that a container can start on it. Images that
-//! were just built are verified before any tag moves and again after the push, and `cargo multiarch verify` accepts any
-//! image. The checks only read bytes. Programs run only in `smoke`, if a smoke run is configured.
+//! Verifies images: every platform must match what the index claims, and its container must be able to start. Freshly
+//! built images are verified before any tag moves and again after the push; `cargo multiarch verify` accepts any image.
+//! The checks only read bytes. Only `smoke` runs programs, and only if a smoke run is configured.
 
 pub(crate) mod blobs;
 pub(crate) mod built_image;

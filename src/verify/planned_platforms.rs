@@ -1,4 +1,4 @@
-//! Checks that the index and the configs of an image match the platforms in the plan.
+//! Checks that an image's index and configs match the planned platforms.
 
 use oci_spec::image::{Descriptor, ImageConfiguration};
 
@@ -9,14 +9,14 @@ use crate::oci::layout::{descriptor_platform, is_attestation};
 use crate::plan::Image;
 use crate::platform::Platform;
 
-/// Returns the index entry of each planned platform, in the order of the plan. Fails if a platform is missing from the
+/// Returns the index entry of each planned platform, in plan order. Fails if a platform is missing from the
 /// index, is listed twice, or is not planned.
 pub(crate) fn platform_entries<'a>(image: &Image, manifests: &'a [Descriptor]) -> Result<Vec<&'a Descriptor>, Failure> {
     let failure = |problem: String| image_failure(&image.name, problem).hint(INSPECT_INDEX_HINT);
     let mut entries: Vec<(String, &Descriptor)> = Vec::new();
     for entry in manifests.iter().filter(|entry| !is_attestation(entry)) {
         let platform = entry.platform().as_ref().and_then(descriptor_platform);
-        entries.push((platform.unwrap_or_else(|| "no platform".to_owned()), entry));
+        entries.push((platform.unwrap_or_else(|| "an entry without a platform".to_owned()), entry));
     }
     let is_planned = |name: &str| image.platforms.iter().any(|planned| planned.platform.name() == name);
     if let Some((extra, _)) = entries.iter().find(|(name, _)| !is_planned(name)) {
@@ -29,7 +29,7 @@ pub(crate) fn platform_entries<'a>(image: &Image, manifests: &'a [Descriptor]) -
         match (matching.next(), matching.next()) {
             (Some((_, entry)), None) => found.push(*entry),
             (None, _) => return Err(failure(format!("the index does not contain {platform}"))),
-            (Some(_), Some(_)) => return Err(failure(format!("the index contains {platform} twice"))),
+            (Some(_), Some(_)) => return Err(failure(format!("the index lists {platform} twice"))),
         }
     }
     Ok(found)
@@ -45,6 +45,6 @@ pub(crate) fn check_config_platform(
     if found == platform.name() {
         return Ok(());
     }
-    Err(image_failure(&image.name, format!("the index lists {platform}, but its config is for {found}"))
+    Err(image_failure(&image.name, format!("the index lists {platform}, but the image's config is for {found}"))
         .hint("the base may be an image for a single platform: check with `docker buildx imagetools inspect BASE`"))
 }

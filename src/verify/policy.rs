@@ -9,7 +9,7 @@ use crate::config::policy::{Policy, RequiredMetadata};
 use crate::finding::{DENIED_LIBRARY, Finding, MISSING_ANNOTATION, MISSING_LABEL, NOT_STATIC, ROOT_USER, TOO_LARGE};
 use crate::ui::size;
 
-/// Checks one platform. `programs` are the programs that its container starts.
+/// Checks one platform against the policy. `programs` are the programs that the container starts.
 pub(crate) fn check(policy: &Policy, context: &ExecContext<'_>, programs: &[ProgramLinkage]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for program in programs {
@@ -23,7 +23,7 @@ pub(crate) fn check(policy: &Policy, context: &ExecContext<'_>, programs: &[Prog
                 .in_file(format!("/{}", program.path))
         }));
     }
-    // Shells and init programs, which start the last program, may be dynamic.
+    // Only the last program must be static. The shells and init programs before it may be dynamically linked.
     if let Some(program) = programs.last()
         && policy.static_only
         && program.is_dynamic
@@ -67,11 +67,11 @@ pub(crate) fn check_size(policy: &Policy, bytes: u64) -> Option<Finding> {
     );
     Some(TOO_LARGE.finding(
         reason,
-        "see the size of each layer with `docker history IMAGE`, and set strip = true in the Cargo profile to shrink binaries",
+        "run `docker history IMAGE` to see the size of each layer, and set strip = true in the Cargo profile to shrink binaries",
     ))
 }
 
-/// Checks the annotations of an index, or of a manifest without an index.
+/// Checks the annotations of an index, or of the manifest if there is no index.
 pub(crate) fn check_annotations(policy: &Policy, annotations: &HashMap<String, String>) -> Vec<Finding> {
     let missing = policy.require_annotations.iter().filter_map(|required| {
         let reason = unmet(required, annotations)?;

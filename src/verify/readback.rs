@@ -13,12 +13,12 @@ use crate::platform::Platform;
 use crate::registry::{Access, Registry};
 use crate::threads::parallel;
 
-/// Checks that a registry serves the pushed digest with its manifests, configs and layers. Runs before any tag moves.
+/// Checks that a registry serves the pushed index with its manifests, configs and layers. Called before any tag moves.
 pub(crate) fn check_pushed(image: &Image, repository: &str, pushed: &ImageDigests, registry: &Registry) -> Result<()> {
     let reference = format!("{repository}@{}", pushed.index);
     let served = registry.fetch_manifest(&reference)?;
     if !served.is_index() {
-        let problem = format!("{reference} is a {}, expected an image index", served.media_type);
+        let problem = format!("{reference} has media type {}, expected an image index", served.media_type);
         return Err(image_failure(&image.name, problem).hint(INSPECT_INDEX_HINT).into());
     }
     let index = served.index()?;
@@ -34,7 +34,7 @@ pub(crate) fn check_pushed(image: &Image, repository: &str, pushed: &ImageDigest
         if registry.has_blob(repository, layer, Access::Push)? {
             return Ok(());
         }
-        Err(image_failure(&image.name, format!("{repository} does not have layer {layer}"))
+        Err(image_failure(&image.name, format!("layer {layer} is missing from {repository}"))
             .hint("the registry accepted the layer but did not store it: contact its operator")
             .into())
     })?;

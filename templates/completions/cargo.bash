@@ -1,5 +1,5 @@
 
-# Completes `cargo multiarch` like cargo-multiarch, and everything else with the previous completion for cargo.
+# Completes `cargo multiarch` like cargo-multiarch, and everything else with cargo's previous completion function.
 _cargo_multiarch_in_cargo() {
     local at=1
     while [[ ${COMP_WORDS[at]} == [+-]* ]]; do ((at += 1)); done

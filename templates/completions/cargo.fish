@@ -1,5 +1,5 @@
 
-# Completes `cargo multiarch` like cargo-multiarch.
+# Completes `cargo multiarch` in the same way as `cargo-multiarch`.
 function __fish_cargo_multiarch_words
     set -l words (commandline -opc)
     # Skip `cargo`, `+toolchain` and flags.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::support::snapshot::snapshot;
 use crate::support::{Answer, FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, Request};
 
-/// Runs `publish` with a fake Docker. Asserts that it fails before it compiles or builds anything.
+/// Runs `publish` with a fake Docker, and asserts that it fails before it compiles or builds anything.
 #[track_caller]
 fn refused(project: &Project, args: &[&str], code: i32) -> Finished {
     let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
@@ -16,18 +16,18 @@ fn refused(project: &Project, args: &[&str], code: i32) -> Finished {
     finished
 }
 
-/// Asserts that `publish` rejects a configuration. Sets a registry, so that a missing one cannot be the error.
+/// Asserts that `publish` rejects a configuration. Passes a registry, so that a missing registry cannot be the error.
 #[track_caller]
 fn refused_config(config: &str) -> Finished {
     refused(&Project::with_config(config), &["--registry", "r.example"], 3)
 }
 
-/// The programs that `plan` needs, without Docker.
+/// Returns the programs that `plan` needs, without Docker.
 fn no_docker() -> Fakes {
     Fakes::new().real("cargo").real("rustc").real("git")
 }
 
-/// Creates a workspace of packages with binaries. The directory of each package has the package's name.
+/// Creates a workspace of packages with the given binaries. Each package's directory has the package's name.
 fn workspace(packages: &[(&str, &[&str])]) -> Project {
     let locked = |(name, _): &(&str, _)| format!("[[package]]\nname = \"{name}\"\nversion = \"1.2.3\"\n\n");
     let root = Project::empty()
@@ -292,7 +292,7 @@ fn host_that_is_not_a_registry_is_reported() {
     snapshot!(seen);
 }
 
-/// Starts a registry that accepts every push. `answer` responds to requests for the repository `base`.
+/// Starts a registry that accepts every push. `answer` responds to requests for the `base` repository.
 fn with_base(answer: impl Fn(&Request) -> Answer + Send + 'static) -> FakeRegistry {
     FakeRegistry::start(move |request| match request.path.contains("/base/") {
         true => answer(request),

@@ -30,7 +30,7 @@ pub fn on(registry: &FakeRegistry) -> Project {
     Project::with_config(&format!("base = '{}/base:1'\nplatforms = ['linux/arm64']", registry.host))
 }
 
-/// Asserts that a build fails before it compiles anything, and leaves no incomplete blobs in the cache.
+/// Asserts that a build fails before it compiles anything, and that it leaves no incomplete blobs in the cache.
 #[track_caller]
 fn refused(registry: &FakeRegistry, code: i32) -> Finished {
     let project = on(registry);
@@ -43,7 +43,7 @@ fn refused(registry: &FakeRegistry, code: i32) -> Finished {
     finished
 }
 
-/// Asserts that the base image is accepted. The build then fails on an invalid `files` entry, before it compiles.
+/// Asserts that the base image is accepted. The build then fails on an invalid `files` entry, before compiling.
 #[track_caller]
 fn passes(registry: &FakeRegistry) {
     let base = format!("base = '{}/base:1'\nplatforms = ['linux/arm64']", registry.host);
@@ -62,7 +62,7 @@ pub fn manifest(registry: &FakeRegistry, media_type: &str, value: &Value) {
     registry.manifest("base", "1", media_type, value.to_string().as_bytes());
 }
 
-/// Starts a registry with a valid base image. Returns its manifest too, for tests that make it invalid.
+/// Starts a registry with a valid base image. Also returns the image's manifest, for tests that make it invalid.
 pub fn good() -> (FakeRegistry, Value) {
     let registry = FakeRegistry::storing();
     base_image(&registry, "base", "1", &["linux/arm64"], &files(), STYLE);
@@ -83,7 +83,7 @@ fn base_without_the_platform_is_rejected() {
     let registry = FakeRegistry::storing();
     base_image(&registry, "base", "1", &["linux/amd64", "linux/arm/v7"], &files(), STYLE);
     let index = refused(&registry, 3);
-    // A tag that is a single manifest must match the platform too.
+    // If the tag points to a single manifest, its platform must match too.
     base_image(&registry, "base", "1", &["linux/amd64"], &files(), BaseStyle { index: false, ..STYLE });
     snapshot!(index, refused(&registry, 3));
 }

@@ -18,7 +18,7 @@ pub fn compile(project: &Project, platform: &str, out: &str) {
     project.run(&["compile", "--platform", platform, "--out", out]).finish();
 }
 
-/// A run of `publish` with a rustc that always fails.
+/// Prepares a run of `publish` with a rustc that always fails.
 pub fn publish(project: &Project, registry: &FakeRegistry, args: &[&str]) -> Run {
     let no_compiler = Fakes::new().program("rustc", "echo 'rustc must not run' >&2; exit 1");
     let first = ["publish", "--engine", "embedded", "--registry", &registry.host];

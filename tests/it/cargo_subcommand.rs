@@ -1,10 +1,10 @@
-//! Running the program as a cargo subcommand: both of its names, help, aliases, toolchains and exit codes.
+//! Runs the program as a cargo subcommand: its two names, help, aliases, toolchains and exit codes.
 
 use std::process::{Command, Output};
 
 use crate::support::{Fakes, PROGRAM, Project, find};
 
-/// Runs the real `cargo` with the program on PATH.
+/// Runs the real `cargo` with the program under test on PATH.
 fn cargo(project: &Project, args: &[&str]) -> Output {
     let path = std::env::var("PATH").unwrap();
     let program_dir = std::path::Path::new(PROGRAM).parent().unwrap().display();
@@ -16,7 +16,7 @@ fn cargo(project: &Project, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// Returns the output of a `cargo` command that must succeed.
+/// Runs a `cargo` command, which must succeed, and returns its stdout.
 #[track_caller]
 fn cargo_output(project: &Project, args: &[&str]) -> String {
     let output = cargo(project, args);
@@ -24,7 +24,7 @@ fn cargo_output(project: &Project, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Returns the output of `cargo-multiarch` when it is run directly. It must succeed.
+/// Runs `cargo-multiarch` directly, which must succeed, and returns its stdout.
 fn direct_output(project: &Project, args: &[&str]) -> String {
     let output = Command::new(PROGRAM).args(args).current_dir(project.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -65,7 +65,8 @@ fn exit_codes_pass_through_cargo() {
     }
 }
 
-/// A fake cargo that logs its toolchain and arguments, fails on builds, and passes other commands to the real cargo.
+/// Creates a fake cargo named `calling-cargo` that logs its toolchain and arguments, fails to build, and passes other
+/// commands to the real cargo. The fake `cargo` on PATH always fails.
 fn fake_cargo() -> Fakes {
     let real = find("cargo").unwrap();
     let script = format!(
@@ -94,7 +95,7 @@ fn builds_use_the_cargo_that_started_the_program() {
     assert_eq!(fakes.log("cargo"), "", "the cargo on PATH must not be used");
 }
 
-/// The keys are those that cargo-binstall 1 supports (see its `gh_crate_meta.rs` and `bins.rs`).
+/// cargo-binstall 1 supports only these keys (see its `gh_crate_meta.rs` and `bins.rs`).
 #[test]
 fn binstall_metadata_uses_known_template_keys() {
     let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();

@@ -38,7 +38,7 @@ fn read(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// A configuration with as many keys as possible, except those that need Docker.
+/// A configuration that sets as many keys as possible, except those that need Docker.
 const CONFIG: &str = r#"
 platforms = ["linux/amd64", "linux/arm64"]
 files = [{ from = "data", to = "/data" }, { from = "Cargo.toml", to = "/etc/app/config", mode = "0600" }]
@@ -74,11 +74,11 @@ fn project(registry: &FakeRegistry) -> Project {
         .committed()
 }
 
-/// A fake `docker` that loads and runs images.
+/// The script of a fake `docker` that loads and runs images.
 const DOCKER: &str = "case \"$1 $2\" in\n  \"version \"*) echo linux/amd64 ;;\n  \"context inspect\") echo unix:///x ;;\n  \
     \"load \"*|\"image rm\"|\"rm \"*) ;;\n  \"run \"*) echo app 1.2.3 ;;\n  *) exit 1 ;;\nesac";
 
-/// A run with the embedded engine, the fake cargo of [`ready_made`], and its own cache directory.
+/// Prepares a run with the embedded engine, the fake cargo from [`ready_made`], and a separate cache directory.
 fn run(project: &Project, args: &[&str]) -> Run {
     let tools = ready_made::tools().program("docker", DOCKER).real("sh");
     let run = project.run(args).path_only(&tools);
@@ -121,7 +121,7 @@ fn bundle_json_fields_are_stable() {
     snapshot!(paths(&[read(&project.path().join("dist/multiarch-bundle.json"))]));
 }
 
-/// Different versions of the program share these caches. The directory of layer scans has a version number in its name.
+/// Different versions of the program share these caches. The layer scan directory has a version number in its name.
 #[test]
 fn cached_layers_are_stable() {
     let project = project(&FakeRegistry::storing());
@@ -148,13 +148,13 @@ fn cached_layers_are_stable() {
     snapshot!(heading, read(&find_entry(&scans, "")), "# +layers\n", paths(&[read(&layer)]));
 }
 
-/// Returns the first entry of a directory whose name contains `part`.
+/// Returns the first entry in a directory with `part` in its name.
 fn find_entry(dir: &Path, part: &str) -> PathBuf {
     let mut entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.find(|path| path.file_name().unwrap().to_string_lossy().contains(part)).unwrap()
 }
 
-/// Covers the pushed index, manifests and configs, with their history, labels and annotations.
+/// Covers the pushed index, manifests and configs, including their history, labels and annotations.
 #[test]
 fn image_texts_are_stable() {
     let registry = FakeRegistry::storing();
@@ -192,7 +192,7 @@ fn exit_codes_are_stable() {
 
 #[test]
 fn configuration_keys_are_stable() {
-    /// Collects the paths of a schema's properties, and the values of enumerations.
+    /// Collects the paths of a schema's properties, and the values of its enumerations.
     fn collect(schema: &Value, all: &Value, path: &str, open: &[&str], paths: &mut BTreeSet<String>) {
         if let Some(name) = schema["$ref"].as_str() {
             let name = name.trim_start_matches("#/definitions/");

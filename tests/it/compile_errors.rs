@@ -7,12 +7,13 @@ pub fn docker() -> Fakes {
     Fakes::new().program("docker", HEALTHY_DOCKER)
 }
 
-/// A run of `build` with a fake Docker that cannot build. If everything compiles, the exit code is 6.
+/// Prepares a `build` with a fake Docker that cannot build images. If everything compiles, the exit code is 6.
 pub fn build(project: &Project, docker: &Fakes, platforms: &str) -> Run {
     project.run(&["build", "--platform", platforms, "-v"]).path_first(docker)
 }
 
-/// A fake cargo whose builds fail with output recorded in `tests/fixtures/failures`. Other commands run the real cargo.
+/// Creates a fake cargo whose builds fail with output recorded in `tests/fixtures/failures`. Other commands run the
+/// real cargo.
 fn failing_cargo(name: &str) -> Fakes {
     let recorded = format!("{}/tests/fixtures/failures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     let real = crate::support::find("cargo").unwrap();

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::support::Project;
 
-/// Input after the program's name, and the expected completions.
+/// Input after the program's name, each with its expected completions.
 pub const CASES: [(&str, &[&str]); 7] = [
     ("pub", &["publish"]),
     ("publish --pl", &["--platform"]),
@@ -18,14 +18,14 @@ pub const CASES: [(&str, &[&str]); 7] = [
 /// The ways to run the program.
 pub const PROGRAMS: [&str; 3] = ["cargo-multiarch", "cargo multiarch", "cargo +nightly multiarch"];
 
-/// Writes the completion script of a shell to a file in a new directory.
+/// Writes a shell's completion script to a file in a new directory.
 pub fn script(shell: &str, file: &str) -> Project {
     let project = Project::empty();
     let text = project.run(&["completions", shell]).finish().stdout;
     project.file(file, &text)
 }
 
-/// Runs a shell with the project as its home directory. Returns the lines of its output.
+/// Runs a shell with the project as its home directory, and returns the lines of its output.
 #[track_caller]
 pub fn lines(project: &Project, command: &mut Command) -> Vec<String> {
     let output = command.env("HOME", project.path()).env_remove("XDG_DATA_HOME").output().unwrap();
@@ -34,7 +34,8 @@ pub fn lines(project: &Project, command: &mut Command) -> Vec<String> {
     stdout.lines().map(str::to_owned).collect()
 }
 
-/// Completes the line `$2` as readline does. `$3` and `$4` are evaluated before and after the completion script `$1`.
+/// A script that completes the line `$2` as readline does. It evaluates `$3` before the completion script `$1`, and
+/// `$4` after it.
 const BASH: &str = r#"
 eval "$3"
 source "$1"
@@ -76,5 +77,5 @@ fn bash_keeps_the_completions_of_cargo() {
         assert_eq!(bash(&project, line, others, "source \"$1\""), ["cargo others"], "loaded twice: {line}");
     }
     assert_eq!(bash(&project, "cargo multiarch pub", others, ""), ["publish"]);
-    assert_eq!(bash(&project, "cargo multi", "", ""), [""], "cargo has no other completions");
+    assert_eq!(bash(&project, "cargo multi", "", ""), [""], "cargo must have no other completions");
 }

@@ -116,7 +116,7 @@ fn template_that_ignores_settings_is_rejected() {
     snapshot!(refusals, refused(&Project::with_config(two).file("app.j2", above), &[]));
 
     Project::with_config("template = 'app.j2'").file("app.j2", above).run(&["plan"]).finish();
-    // A template may omit settings that have defaults, and may replace configured values with its own.
+    // A template may omit settings that have defaults, and may override configured values.
     with("", "RUN <<E\nanything\nE").run(&["dockerfile"]).finish();
     with("user = '1'\nenv = { A = '1' }", "USER 0\nENV A=2").run(&["plan"]).finish();
     let copies = "COPY rootfs/etc /x/\nCOPY linux/amd64/files/0/src/main.rs /m";

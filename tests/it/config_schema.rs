@@ -1,4 +1,4 @@
-//! docs/config.schema.json must accept and reject the same configurations as the program.
+//! Checks that docs/config.schema.json accepts and rejects the same configurations as the program.
 
 use std::sync::LazyLock;
 
@@ -27,7 +27,7 @@ fn read(config: &str) -> Value {
     toml::from_str(config).unwrap_or_else(|error| panic!("{error}\n{config}"))
 }
 
-/// Asserts that the schema accepts the text of a multiarch.toml.
+/// Asserts that the schema accepts the contents of a multiarch.toml.
 #[track_caller]
 pub fn assert_schema_accepts(config: &str) {
     validate(&read(config)).unwrap_or_else(|error| panic!("{error}\n{config}"));
@@ -78,7 +78,7 @@ fn schema_accepts_what_init_writes() {
     }
 }
 
-/// These values have the right type, but are invalid for other reasons.
+/// Covers values that have the right type, but are invalid for other reasons.
 #[test]
 fn schema_rejects_values_that_plan_rejects() {
     for config in [

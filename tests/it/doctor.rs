@@ -1,4 +1,4 @@
-//! Findings of `doctor`, with fake programs on PATH and registries on loopback. The tests with real Docker daemons,
+//! Checks the findings of `doctor` with fake programs on PATH and fake registries. The tests with real Docker daemons,
 //! users and QEMU are in `services::doctor`.
 
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, Run, find};
 
-/// Runs `doctor` and asserts the exit code. Unlike other commands, it prints its result even if it fails.
+/// Runs `doctor` and asserts the exit code. Unlike other commands, `doctor` prints its result even if it fails.
 #[track_caller]
 pub fn run_doctor(run: Run, code: i32) -> Finished {
     run.finds(code).finish()
@@ -52,7 +52,7 @@ fn healthy() -> Fakes {
     bare().program("docker", HEALTHY_DOCKER)
 }
 
-/// The programs that are needed to compile, without Docker.
+/// Returns the programs needed to compile, without Docker.
 fn bare() -> Fakes {
     Fakes::new()
         .real("cargo")
@@ -121,7 +121,7 @@ fn doctor_distinguishes_problems_with_docker() {
     snapshot!(seen);
 }
 
-/// Returns the findings about some subjects, with their fixes.
+/// Returns the findings about the given subjects, with their fixes.
 fn about(result: &Finished, subjects: &[&str]) -> String {
     let mut selected = false;
     let lines = result.stdout.lines().filter(|line| {
@@ -142,7 +142,7 @@ fn doctor_finds_a_missing_builder() {
     snapshot!(run_doctor(run, 6));
 }
 
-/// A fake Docker with the classic image store. `create` is the command that its `buildx create` runs.
+/// Creates a fake Docker with the classic image store. `create` is the shell command that `docker buildx create` runs.
 fn classic(create: &str) -> Fakes {
     let cases = format!(
         r#"  "info "*) echo '{{"DriverStatus":[["Backing Filesystem","extfs"]],"ClientInfo":{{"Plugins":[{{"Name":"buildx","Version":"v0.13.1"}}]}}}}' ;;
@@ -186,7 +186,8 @@ fn doctor_reports_failure_to_create_a_builder() {
     snapshot!(seen);
 }
 
-/// Adds a rustc without the standard library for a target. It reports a directory where a fake rustup can install it.
+/// Adds a rustc that does not have the standard library for a target, and that reports a directory in which a fake
+/// rustup can install it.
 pub fn without_std(triple: &str, fakes: Fakes) -> Fakes {
     let rustc = format!(
         "case \"$*\" in\n  *target-libdir*{triple}*) {rustc} \"$@\" | sed \"s#^/.*#$(dirname \"$0\")/rustlib/{triple}/lib#\" ;;\n  \
@@ -352,7 +353,7 @@ fn doctor_finds_a_full_disk() {
 
 #[test]
 fn doctor_finds_a_smoke_run_that_needs_docker() {
-    // The supported platforms of a remote Docker depend on its kernel.
+    // Which platforms a remote Docker host supports depends on its kernel.
     let docker = docker_with("  \"version \"*) echo linux/amd64 ;;\n  \"context inspect\") echo tcp://remote:2375 ;;");
     let run = Project::app().run(&["doctor", "--smoke", "--version"]).path_only(&docker);
     let result = run_doctor(run, 0);
@@ -369,7 +370,7 @@ fn doctor_finds_missing_qemu() {
     let seen = [(&[][..], false), (&["--fix"], true)].map(|(args, ran)| {
         let (docker, args) =
             (docker(), [&["doctor", "--platform", "linux/loong64", "--smoke", "--version"], args].concat());
-        // Exit code 4, because the standard library is missing too.
+        // The exit code is 4, because the standard library is missing too.
         let result = run_doctor(Project::app().run(&args).path_only(&docker), 4);
         assert_eq!(docker.log("docker").contains("run --privileged"), ran, "{}", docker.log("docker"));
         result

@@ -1,4 +1,4 @@
-//! `init`: `plan` accepts the configuration that it writes, and the user's files are kept.
+//! Checks that `plan` accepts the configuration that `init` writes, and that `init` keeps the user's files.
 
 use std::process::Command;
 
@@ -25,7 +25,7 @@ impl Project {
     }
 }
 
-/// Creates a workspace of two packages. One of them depends on a crate named `openssl-sys`, which links OpenSSL.
+/// Creates a workspace of two packages. One of them depends on a crate named `openssl-sys`, which links to OpenSSL.
 pub fn workspace() -> Project {
     let package = |name: &str, rest: &str| {
         format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{rest}")
@@ -312,7 +312,7 @@ fn init_ci_native_writes_a_job_for_each_platform() {
 fn init_ci_installs_system_libraries() {
     let workflow = workflow(&workspace(), &["init", "--ci", "github"]);
     let job = &workflow["jobs"]["publish"];
-    assert_eq!(job["container"], "rust:1-trixie", "the container must have the Debian release of the base image");
+    assert_eq!(job["container"], "rust:1-trixie", "the container and the base image must use the same Debian release");
     let commands = commands(job);
     for text in ["ziglang", "safe.directory", "config.json"] {
         assert!(commands.iter().any(|line| line.contains(text)), "no '{text}' in {commands:?}");
@@ -350,7 +350,7 @@ fn init_ci_writes_to_the_root_of_the_repository() {
     }
 }
 
-/// Runs the shell lines of a job that write Docker's config.json. Returns the `user:password` of each registry host.
+/// Runs the part of a job's script that writes Docker's config.json. Returns each host's `user:password`.
 fn logged_in(project: &Project, script: &str, env: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut bash = Command::new("bash");
     bash.args(["-e", "-c", script]).env("HOME", project.path()).envs(env.iter().copied());
@@ -387,7 +387,7 @@ fn init_ci_logs_in_to_every_registry() {
     ];
     assert_eq!(logins, expected, "{text}");
     assert!(
-        text.contains("# Needs the secrets REGISTRY_DOCKER_HUB_USERNAME and REGISTRY_DOCKER_HUB_PASSWORD to log in"),
+        text.contains("# Requires the secrets REGISTRY_DOCKER_HUB_USERNAME and REGISTRY_DOCKER_HUB_PASSWORD to log in"),
         "{text}"
     );
     assert!(!text.contains("REGISTRY_GHCR_IO"), "{text}");

@@ -1,11 +1,11 @@
-//! The linkers that `plan` selects.
+//! Checks which linkers `plan` selects.
 
 use serde_json::{Value, json};
 
 use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, Project, Run};
 
-/// Returns the linkers of a plan, one for each platform of each image.
+/// Returns the linkers in a plan, one for each platform of each image.
 fn linkers(run: Run) -> Vec<Value> {
     let finished = run.finish();
     let plan: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished}"));
@@ -55,7 +55,7 @@ fn linker_may_differ_by_platform() {
     snapshot!(project.run(&["plan", "--engine", "embedded"]).path_only(&gcc).finish());
 }
 
-/// Creates a project with two images of one package. The second image enables a feature that compiles C.
+/// Creates a project with two images of one package. The second image enables a feature that compiles C code.
 fn project_with_c_feature() -> Project {
     let package = |name: &str, rest: &str| {
         format!("[package]\nname = \"{name}\"\nversion = \"1.2.3\"\nedition = \"2021\"\n{rest}")

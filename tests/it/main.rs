@@ -1,4 +1,4 @@
-//! Tests that run the whole program as a user would. The module of a test determines what it needs:
+//! Tests that run the whole program as a user would. A test's module determines what the test needs:
 //!
 //! - at the top level: Rust and git. Fakes replace Docker, registries and compilers. `cargo test` runs these tests.
 //! - [`compiles`]: the compilers and linkers that `scripts/setup` installs. These tests run in parallel.

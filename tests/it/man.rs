@@ -1,4 +1,4 @@
-//! Manual pages for the program and each command.
+//! Checks the manual pages of the program and its commands.
 
 use crate::support::snapshot::snapshot;
 use crate::support::{Project, commands};

@@ -1,4 +1,4 @@
-//! The output of `plan`, and how it combines flags, environment variables and configuration.
+//! Checks the output of `plan`, and how `plan` combines flags, environment variables and configuration.
 
 use serde_json::Value;
 
@@ -18,7 +18,8 @@ fn names(plan: &Value) -> Vec<&str> {
     plan["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect()
 }
 
-/// A virtual workspace: `a` (binary a), `b` (binaries b1 and b2), `c` (a library); `a` is the default member.
+/// Creates a virtual workspace with the packages `a` (binary a), `b` (binaries b1 and b2) and `c` (a library). `a` is
+/// the default member.
 fn workspace() -> Project {
     let member =
         |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.{}.0\"\nedition = \"2021\"\n", name.len());

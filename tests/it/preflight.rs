@@ -1,11 +1,11 @@
-//! Checks at the start of a publish. They report Docker and registry errors before anything is compiled or pushed.
+//! Checks that `publish` reports Docker and registry errors before it compiles or pushes anything.
 
 use std::os::unix::fs::symlink;
 
 use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, Run};
 
-/// A run of `publish` with buildx and a fake Docker.
+/// Prepares a run of `publish` with buildx and a fake Docker.
 fn publish(project: &Project, docker: &Fakes, registry: &str) -> Run {
     project.run(&["publish", "--engine", "buildx", "--registry", registry, "-vv"]).path_first(docker)
 }
@@ -14,7 +14,7 @@ fn healthy() -> Fakes {
     Fakes::new().program("docker", HEALTHY_DOCKER)
 }
 
-/// [`HEALTHY_DOCKER`] with an additional case that takes precedence over the others.
+/// Creates a fake Docker from [`HEALTHY_DOCKER`] and an additional case that takes precedence over the others.
 fn docker_with(case: &str) -> Fakes {
     Fakes::new().program("docker", &HEALTHY_DOCKER.replacen("in\n", &format!("in\n{case}\n"), 1))
 }
@@ -90,7 +90,7 @@ fn classic_store_gets_a_builder() {
     let run = publish(&Project::app(), &docker, &registry.host).fails(6);
     run.finish().stderr_has(&["--builder multiarch", "this fake docker cannot build"]);
     let log = std::fs::read_to_string(docker.path().join("docker.log")).unwrap();
-    assert!(log.contains("--driver-opt network=host"), "the builder cannot reach registries on loopback: {log}");
+    assert!(log.contains("--driver-opt network=host"), "the builder must be able to reach local registries: {log}");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn builder_created_by_another_run_is_used() {
     run.finish().stderr_has(&["this fake docker cannot build"]);
     assert!(
         !docker.log("docker").contains("removed"),
-        "the builder of another run must not be removed: {}",
+        "another run's builder must not be removed: {}",
         docker.log("docker")
     );
 }
@@ -203,7 +203,7 @@ fn registry_failure_is_retried() {
     snapshot!(finished);
 }
 
-/// Publishes to a registry that responds with a status. Also returns how many uploads were requested.
+/// Publishes to a registry that responds with the given status. Also returns how many uploads were requested.
 #[track_caller]
 fn publish_with_status(status: u16) -> (Finished, usize) {
     let registry = FakeRegistry::rejecting(status);

@@ -1,11 +1,11 @@
-//! Stages of a publish that run in parallel: a failed stage stops the others, and a slow stage does not block them.
+//! Parallel stages of a publish: a failed stage stops the others, and a slow stage does not block them.
 
 use std::time::{Duration, Instant};
 
 use crate::support::ready_made;
 use crate::support::{FakeRegistry, Fakes, Project};
 
-/// Like [`ready_made::tools`], except that `cargo build` runs a script first. The script may write files to `$dir`.
+/// Returns [`ready_made::tools`], except that `cargo build` first runs a script, which may write files to `$dir`.
 fn tools(before_build: &str) -> Fakes {
     let fakes = ready_made::tools();
     std::fs::rename(fakes.path().join("cargo"), fakes.path().join("ready-made-cargo")).unwrap();
@@ -36,7 +36,7 @@ fn upload_failure_stops_cargo() {
     assert!(exists("stopped") && !exists("finished"), "cargo kept running for {:?}\n{finished}", started.elapsed());
     assert!(
         registry.requests().iter().all(|request| !request.path.contains("/manifests/")),
-        "no manifest may be uploaded"
+        "manifests must not be uploaded"
     );
 }
 
@@ -67,7 +67,7 @@ fn slow_upload_does_not_block_cargo() {
 fn publish_reports_why_a_layer_failed_and_stops_cargo() {
     let fakes = tools("trap 'touch \"$dir/stopped\"; exit 143' TERM\nsleep 300 &\nwait $!\ntouch \"$dir/finished\"");
     let registry = FakeRegistry::storing();
-    // Compressed layers cannot be stored, because a file has the name of their directory.
+    // Compressed layers cannot be stored, because a file takes the place of their directory.
     let project = Project::app().file("target/multiarch/+layers", "in the way");
     let run = project.run(&["publish", "--engine", "embedded", "--registry", &registry.host]).path_only(&fakes);
     let finished = run.env("XDG_CACHE_HOME", project.path().join("cache")).fails(1).finish();

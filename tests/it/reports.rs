@@ -1,4 +1,4 @@
-//! Reports of a publish: JSON, checklist and printed references.
+//! Checks the reports of a publish: JSON, checklist and printed references.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,7 @@ pub fn assert_valid(schema: &str, file: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Publishes with all reports, and then publishes another image with the same tag.
+/// Publishes with all reports, and then publishes another image under the same tag.
 #[test]
 fn publish_writes_all_reports() {
     let registry = FakeRegistry::storing();

@@ -1,4 +1,4 @@
-//! `sysroot-packages` with a fake apt on PATH. The tests with a real apt are in `services::sysroot`.
+//! Tests `sysroot-packages` with a fake apt on PATH. The tests with the real apt are in `services::sysroot`.
 
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -8,7 +8,8 @@ use crate::support::fake_registry::digest;
 use crate::support::snapshot::{Show, snapshot};
 use crate::support::{Fakes, Finished, Project, Run};
 
-/// The platform, Debian architecture and target triple of this machine. Its standard library is always installed.
+/// This machine's platform, Debian architecture and target triple, in that order. Its standard library is always
+/// installed.
 pub const NATIVE: [&str; 3] = if cfg!(target_arch = "x86_64") {
     ["linux/amd64", "amd64", "x86_64-unknown-linux-gnu"]
 } else {
@@ -45,7 +46,8 @@ fn errors(finished: Finished) -> String {
     shown[shown.find("error: ").unwrap()..].to_owned()
 }
 
-/// Fake apt programs that provide libssl-dev. `update` and `download` are the scripts of these `apt-get` commands.
+/// Creates fake apt programs that provide libssl-dev. `update` and `download` are the scripts that `apt-get update` and
+/// `apt-get download` run.
 pub fn apt(update: &str, download: &str) -> Fakes {
     let record = format!(
         "Package: libssl-dev\\nVersion: 3.0-1\\nSection: libdevel\\nDepends: libssl3 (= 3.0-1)\\nSHA256: {0}\\n\\n\
@@ -66,7 +68,7 @@ pub fn apt(update: &str, download: &str) -> Fakes {
         .program("dpkg-deb", "mkdir -p \"$3/usr/include/openssl\"")
 }
 
-/// A run of `build` with its own cache directory.
+/// Prepares a run of `build` with a separate cache directory.
 pub fn build(project: &Project, apt: &Fakes, args: &[&str]) -> Run {
     project.run(&[&["build", "-v"], args].concat()).path_first(apt).env("XDG_CACHE_HOME", apt.path().join("cache"))
 }

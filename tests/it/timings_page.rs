@@ -1,4 +1,4 @@
-//! Tests of the timing report: when it is written, and what it contains.
+//! Checks when the timing report is written, and what it contains.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub struct Bar {
     pub end: f64,
 }
 
-/// Reads the bars of the timing report that a run saved, by phase and name.
+/// Reads the bars in the timing report saved by a run, by phase and name.
 pub fn bars(project: &Project, finished: Finished) -> BTreeMap<(String, String), Bar> {
     let path = project.path().join("target/multiarch/timings.html");
     finished.stderr_has(&["      Timing report saved to ", "/target/multiarch/timings.html\n"]);

@@ -1,4 +1,4 @@
-//! Detection of linkers, cargo-auditable and Rust, with fake programs on PATH.
+//! Checks that linkers, cargo-auditable and Rust are detected, using fake programs on PATH.
 
 use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, HEALTHY_DOCKER, Project, Run};
@@ -7,12 +7,12 @@ pub fn docker() -> Fakes {
     Fakes::new().program("docker", HEALTHY_DOCKER)
 }
 
-/// A run of `build` with a fake Docker that cannot build. If everything compiles, the exit code is 6.
+/// Prepares a `build` with a fake Docker that cannot build images. If everything compiles, the exit code is 6.
 pub fn build(project: &Project, args: &[&str]) -> Run {
     project.run(&[&["build", "-v"], args].concat()).path_first(&docker())
 }
 
-/// A run of `plan` for glibc on arm64 with only the given programs on PATH.
+/// Prepares a run of `plan` for glibc on arm64 with only the given programs on PATH.
 fn plan_gnu(tools: &Fakes, args: &[&str]) -> Run {
     let project = Project::with_config("libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/arm64']");
     project.run(&[&["plan", "--message-format", "json"], args].concat()).path_only(tools)
@@ -40,7 +40,7 @@ fn linker_is_found_on_path() {
     );
 }
 
-/// A run of `plan` with cargo-auditable on PATH, and with a configuration and an environment variable.
+/// Prepares a run of `plan` with cargo-auditable on PATH, a configuration, and possibly an environment variable.
 fn plan_auditable(config: &str, variable: Option<(&str, &str)>) -> Run {
     let project = Project::with_config(&format!("platforms = ['linux/amd64']\n{config}"));
     let tools = bare().program("cargo-auditable", "exit 1");
@@ -82,7 +82,7 @@ fn build_std_needs_nightly_and_rust_src() {
 fn missing_cargo_and_rustc_are_reported() {
     let run = |tools: &Fakes| Project::app().run(&["plan"]).path_only(tools).fails(4);
     snapshot!(run(&Fakes::new()).finish());
-    // `cargo metadata` runs rustc too, and its error is shown.
+    // `cargo metadata` also runs rustc, whose error is shown.
     let broken = Fakes::new().real("cargo").program("rustc", "echo 'no such toolchain' >&2; exit 1");
     run(&broken).finish().stderr_has(&["no such toolchain", "hint: install Rust: https://rustup.rs"]);
 }

@@ -1,4 +1,4 @@
-//! The `verify` command: explanations of checks, archives, and several images in one run.
+//! Tests for the `verify` command: explanations of checks, archives, and several images in one run.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn verify_suggests_a_transport_for_a_path() {
     snapshot!(["target/app/oci", "app.tar"].map(|path| project.run(&["verify", path]).fails(3).finish()));
 }
 
-/// Creates an archive with one empty layer, in the format of `docker save`.
+/// Creates a `docker save` archive with one empty layer.
 fn docker_archive() -> Vec<u8> {
     let mut layer = Vec::new();
     tar::Builder::new(&mut layer).finish().unwrap();
@@ -74,7 +74,7 @@ fn verify_measures_the_layers_of_an_archive() {
     snapshot!(verified);
 }
 
-/// Archives of older Docker versions contain a symbolic link for a layer that occurs twice.
+/// If a layer occurs twice, archives from older Docker versions contain a symbolic link for the second one.
 #[test]
 fn verify_follows_links_in_an_archive() {
     let archive = docker_archive();
@@ -95,7 +95,7 @@ fn verify_follows_links_in_an_archive() {
     snapshot!(project.run(&["verify", "docker-archive:app.tar"]).finds(8).finish());
 }
 
-/// Text from an image, such as its os-release file, must not control the terminal.
+/// Text from an image, such as its os-release file, must not be able to control the terminal.
 #[test]
 fn verify_escapes_control_characters() {
     let image = crate::corpus::image::Image::new("linux/amd64")

@@ -1,5 +1,5 @@
-//! A small web service in an image without a base. Serves HTTP, and HTTPS with a certificate from files, and sends
-//! requests to another server, which it verifies with the CA certificates in the image.
+//! A small web service in an image without a base. It serves HTTP and, if configured with certificate files, HTTPS. It
+//! also sends requests to another server, whose certificate it verifies with the CA certificates in the image.
 
 use std::env;
 use std::env::consts::{ARCH, OS};
@@ -35,7 +35,7 @@ async fn main() -> Result<()> {
     }
 }
 
-/// Serves HTTP, and also HTTPS if TLS_CERT and TLS_KEY are set to PEM files.
+/// Serves HTTP, and also HTTPS if TLS_CERT and TLS_KEY contain paths of PEM files.
 async fn serve() -> Result<()> {
     let app = Router::new()
         .route("/", get(async || format!("hello from {OS}-{ARCH}\n")))
@@ -43,7 +43,7 @@ async fn serve() -> Result<()> {
         .route("/upstream", get(upstream));
     let handle = Handle::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    // Process 1 has no default signal handlers. Without these, `docker stop` waits ten seconds and kills it.
+    // PID 1 has no default signal handlers. Without these, `docker stop` would wait ten seconds and then kill it.
     let stopping = handle.clone();
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
@@ -69,7 +69,7 @@ async fn serve() -> Result<()> {
     Ok(())
 }
 
-/// Returns the status of the server at the URL in UPSTREAM.
+/// Requests the URL in UPSTREAM and returns the response status.
 async fn upstream() -> (StatusCode, String) {
     let Ok(url) = env::var("UPSTREAM") else {
         return (StatusCode::NOT_FOUND, "UPSTREAM names no server, such as https://example.com\n".to_owned());
@@ -88,7 +88,7 @@ async fn ask(url: &str) -> Result<StatusCode> {
     Ok(tokio::time::timeout(Duration::from_secs(5), client.get(url)).await??.status())
 }
 
-/// Checks the health of the service that runs in the same container.
+/// Checks the health of the service running in the same container.
 fn health() -> Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", HTTP))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;

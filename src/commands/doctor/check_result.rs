@@ -1,4 +1,4 @@
-//! The result of a single check: a message, its severity, and ways to fix the problem.
+//! The result of a single check: its severity, a message, and ways to fix the problem.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::error::{Class, all_hints, failure_class, message_with_causes};
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum CheckState {
     Ok,
-    /// Information, with nothing to fix.
+    /// Information that requires no action.
     Note,
     /// A problem that does not stop `publish`, or that `publish` fixes automatically.
     Warning,
@@ -35,9 +35,9 @@ pub(crate) struct CheckResult {
     pub state: CheckState,
     #[serde(rename = "found")]
     pub message: String,
-    /// Alternative ways to fix the problem, usually with a command.
+    /// Alternative ways to fix the problem. Most of them are commands.
     pub fixes: Vec<String>,
-    /// The class of the error, if the result is one.
+    /// The class of the error. Meaningful only if the state is `Error`.
     #[serde(skip)]
     class: Class,
 }
@@ -59,7 +59,7 @@ impl CheckResult {
         CheckResult::new(subject, CheckState::Warning, message.into())
     }
 
-    /// Creates a result for an error that `publish` would fail with.
+    /// Creates a result for an error that would make `publish` fail.
     pub(crate) fn error(subject: &'static str, error: &anyhow::Error) -> CheckResult {
         let fixes = all_hints(error).into_iter().map(str::to_owned).collect();
         CheckResult {
@@ -81,7 +81,7 @@ impl CheckResult {
     }
 }
 
-/// Returns the class of the error that `publish` would report first, or `None` if there are no errors.
+/// Returns the class of the error that `publish` would report first, or `None` if no check failed.
 pub(crate) fn first_error_class(results: &[CheckResult]) -> Option<Class> {
     const ORDER: [Class; 5] = [Class::Config, Class::Engine, Class::Toolchain, Class::Compile, Class::Registry];
     let position = |class: &Class| ORDER.iter().position(|other| other == class).unwrap_or(ORDER.len());

@@ -47,7 +47,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     if uses_docker {
         report_docker(&docker, selection.is_ok(), results);
     } else {
-        results.add(CheckResult::note("docker", "not checked: the selected embedded engine does not use Docker"));
+        results.add(CheckResult::note("docker", "not checked: the selected engine does not use Docker"));
     }
     let builder = match selection {
         Ok(selection) => report_engine(plan, selection, results),
@@ -92,7 +92,7 @@ fn check_dockerfiles(plan: &Plan, results: &mut Results) -> Result<Vec<Dockerfil
     Ok(dockerfiles)
 }
 
-/// Reports the state of each Docker component. Problems are errors only if no engine can be used because of them.
+/// Reports the state of each Docker component. Problems are errors only if they leave no usable engine.
 fn report_docker(docker: &DockerStatus, has_engine: bool, results: &mut Results) {
     let problem_state = if has_engine { CheckState::Note } else { CheckState::Error };
     let mut report = |subject: &'static str, checked: Result<String, anyhow::Error>| {
@@ -150,7 +150,7 @@ fn describe_builder(builder: &BuilderInfo) -> String {
     description
 }
 
-/// Reports the engine. Returns the builder if the engine is buildx.
+/// Reports the selected engine. Returns its builder if the engine is buildx.
 fn report_engine(plan: &Plan, selection: EngineSelection, results: &mut Results) -> Option<Builder> {
     let EngineSelection { engine, why } = selection;
     let Engine::Buildx(builder) = engine else {
@@ -158,7 +158,7 @@ fn report_engine(plan: &Plan, selection: EngineSelection, results: &mut Results)
         return None;
     };
     if let (Some(to_create), Some(name)) = (&builder.to_create, &builder.name) {
-        let message = format!("'{name}' does not exist yet, but `publish` creates it: {}", to_create.why);
+        let message = format!("'{name}' does not exist yet, but `publish` will create it: {}", to_create.why);
         let fix = Fix::CreateBuilder(Box::new(plan.paths.clone()), builder.clone());
         results.add(CheckResult::warning("builder", message).with_fix(format!("`{}`", fix.command())));
         results.fixes.push(fix);
@@ -169,7 +169,8 @@ fn report_engine(plan: &Plan, selection: EngineSelection, results: &mut Results)
     Some(builder)
 }
 
-/// Checks whether this machine can execute the RUN instructions of templates. Returns the platforms that it cannot run.
+/// Checks whether this machine can execute the RUN instructions in templates. Returns the platforms that it can neither
+/// run nor emulate.
 fn check_run_instructions(
     images: &[Image],
     dockerfiles: &[Dockerfile],
@@ -178,7 +179,7 @@ fn check_run_instructions(
     ui: &Ui,
 ) -> Result<BTreeSet<Platform>> {
     let host = Platform::host_triple();
-    // Without a builder, check what a builder on this machine could run.
+    // If no builder was selected, check what a builder on this machine could run.
     let local = Builder { name: None, driver: "docker".to_owned(), is_multi_node: false, to_create: None };
     let builder = builder.unwrap_or(&local);
     let mut missing = BTreeSet::new();
@@ -199,7 +200,8 @@ fn check_run_instructions(
     Ok(missing)
 }
 
-/// Checks whether this machine can run the images that have a smoke run. Returns the platforms that it cannot run.
+/// Checks whether this machine can perform the configured smoke runs. Returns the platforms that it can neither run nor
+/// emulate.
 fn check_smoke_runs(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<BTreeSet<Platform>> {
     let host = smoke::find_host(&plan.images, ui)?;
     let with_smoke_run = plan.images.iter().filter(|image| image.smoke.is_some());

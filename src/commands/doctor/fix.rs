@@ -1,4 +1,5 @@
-//! The fixes that `--fix` applies: commands that `publish` would also run, or that need no additional permissions.
+//! The fixes that `--fix` applies. Each is a command that `publish` would run anyway, or one that needs no additional
+//! permissions.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -17,11 +18,11 @@ pub(crate) enum Fix {
     InstallStd(Box<Toolchain>),
     /// Create a builder for multi-platform images.
     CreateBuilder(Box<Paths>, Builder),
-    /// Register QEMU in the kernel with a privileged container.
+    /// Register QEMU with the kernel by running a privileged container.
     RegisterQemu(Vec<Platform>),
 }
 
-/// The outcome of a fix.
+/// The outcome of applying a fix.
 #[derive(Debug, Serialize)]
 pub(crate) struct FixResult {
     command: String,
@@ -32,7 +33,7 @@ pub(crate) struct FixResult {
 }
 
 impl Fix {
-    /// Returns the command line of the fix, as a user would type it.
+    /// Returns the fix's command line as a user would type it.
     pub(crate) fn command(&self) -> String {
         match self {
             Fix::InstallStd(toolchain) => format!("rustup target add {}", toolchain.missing_std().join(" ")),
@@ -43,7 +44,7 @@ impl Fix {
         }
     }
 
-    /// Runs the command and prints its outcome. Fails only if the command is interrupted.
+    /// Applies the fix and prints the outcome. Returns an error only if the fix is interrupted.
     pub(crate) fn apply(self, ui: &Ui) -> Result<FixResult> {
         let command = self.command();
         ui.status("Fixing", format!("with `{command}`"));

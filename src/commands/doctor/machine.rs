@@ -1,4 +1,4 @@
-//! Checks the disk space and the clock of this machine.
+//! Checks this machine's disk space and clock.
 
 use camino::Utf8Path;
 use chrono::TimeDelta;
@@ -9,11 +9,12 @@ use crate::error::{Class, Failure};
 use crate::fs;
 use crate::ui::size;
 
-/// The free space in bytes below which `doctor` warns. A typical release build for two platforms needs more.
+/// The amount of free space, in bytes, below which `doctor` warns. A typical release build for two platforms needs
+/// more.
 const LOW_SPACE: u64 = 2 << 30;
-/// The free space in bytes below which `doctor` reports an error. Even a single image needs more.
+/// The amount of free space, in bytes, below which `doctor` reports an error. Even a single image needs more.
 const TOO_LITTLE_SPACE: u64 = 100 << 20;
-/// The clock difference that registries usually tolerate when they validate tokens.
+/// The clock difference that registries usually tolerate when validating tokens.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(60);
 
 /// Checks that `dir` is writable and has enough free space, even if it does not exist yet. `variable` is the
@@ -47,7 +48,7 @@ pub(crate) fn disk_space(name: &str, dir: &Utf8Path, variable: &str) -> CheckRes
     }
 }
 
-/// Checks the clock of this machine. `ahead` is how far it is ahead of the clock of `host`.
+/// Checks this machine's clock. `ahead` is how far it is ahead of the clock on `host`; a negative value means behind.
 pub(crate) fn clock(host: &str, ahead: TimeDelta) -> CheckResult {
     let seconds = ahead.num_seconds();
     if ahead.abs() <= CLOCK_TOLERANCE {

@@ -49,12 +49,12 @@ pub(crate) fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {
 
 /// The results of all checks.
 struct Diagnosis {
-    /// The root of the workspace, if its plan could be loaded.
+    /// The workspace root. `None` if the plan of the workspace could not be loaded.
     workspace: Option<Utf8PathBuf>,
     results: Results,
 }
 
-/// Runs all checks.
+/// Runs all checks, without applying any fixes.
 fn diagnose(args: &DoctorArgs, ui: &Ui) -> Result<Diagnosis> {
     let mut results = Results::default();
     let (plan, is_workspace) = match plan_to_check(args, &mut results)? {
@@ -78,8 +78,8 @@ fn diagnose(args: &DoctorArgs, ui: &Ui) -> Result<Diagnosis> {
     Ok(Diagnosis { workspace: is_workspace.then_some(plan.paths.root), results })
 }
 
-/// Fails if there are errors or failed fixes. The failure has the class of the error that `publish` would report first,
-/// or else of the first failed fix.
+/// Returns an error if any check or fix failed. Its class is that of the error that `publish` would report first or, if
+/// only fixes failed, that of the first failed fix.
 fn fail_on_errors(results: &Results, fixed: &[FixResult], format: MessageFormat) -> Result<(), Failure> {
     let failed_fix = fixed.iter().find_map(|fix| fix.error_class);
     let Some(class) = check_result::first_error_class(&results.checks).or(failed_fix) else { return Ok(()) };

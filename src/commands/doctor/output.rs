@@ -8,13 +8,14 @@ use super::check_result::{self, CheckResult, CheckState};
 use super::fix::FixResult;
 use crate::ui::{Tone, Ui, wrap};
 
-/// The version of the JSON format. Increased when a field is removed or changes its meaning, but not when one is added.
+/// The version of the JSON format. Incremented when a field is removed or its meaning changes, but not when a field is
+/// added.
 const SCHEMA_VERSION: u32 = 1;
 
 /// The width of the longest state name, `warning`.
 const STATE_WIDTH: usize = 7;
 
-/// Renders a line for each check, followed by a line for each way to fix it.
+/// Renders one line per check, followed by one line for each way to fix the problem.
 pub(crate) fn render_list(checks: &[CheckResult], ui: &Ui) -> Vec<String> {
     const FIX: &str = "fix:";
     let subject_width = checks.iter().map(|check| check.subject.len()).max().unwrap_or(0);
@@ -41,7 +42,7 @@ fn tone(state: CheckState) -> Tone {
     }
 }
 
-/// Renders the results as JSON. `workspace` is the root of the workspace, if one was loaded.
+/// Renders the results as JSON. `workspace` is the workspace root, if a workspace was loaded.
 pub(crate) fn to_json(workspace: Option<&Utf8Path>, checks: &[CheckResult], fixed: &[FixResult]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&json!({
         "version": SCHEMA_VERSION,

@@ -1,4 +1,4 @@
-//! Loads the plan to check. Without a usable workspace, creates a plan from flags and defaults, which is enough to
+//! Loads the plan to check. If there is no usable workspace, creates a plan from flags and defaults, which is enough to
 //! check the machine.
 
 use anyhow::Result;
@@ -13,7 +13,7 @@ use crate::error::{Class, Failure};
 use crate::plan::{self, Checkout, ConfigSources, Plan, PlanRequest, Workspace};
 use crate::platform::Libc;
 
-/// The plan to check.
+/// The outcome of loading the plan to check.
 pub(crate) enum LoadedPlan {
     /// The plan that `publish` would run.
     Workspace(Plan),
@@ -43,7 +43,7 @@ pub(crate) fn plan_to_check(args: &DoctorArgs, results: &mut Results) -> Result<
     match resolve_without_workspace(args, &current_dir, request) {
         Ok(plan) => Ok(LoadedPlan::MachineOnly(plan)),
         Err(failure) => {
-            // With a workspace, this error has already been reported above.
+            // If there is a workspace, the error has already been reported above.
             if !has_workspace {
                 results.add_error("workspace", failure)?;
             }
@@ -74,7 +74,7 @@ fn report_missing_workspace(args: &DoctorArgs, results: &mut Results) -> Result<
     Ok(())
 }
 
-/// Resolves a plan from the flags that affect the checks of the machine.
+/// Resolves a plan from the flags that affect checks of the machine itself.
 fn resolve_without_workspace(args: &DoctorArgs, current_dir: &Utf8Path, request: PlanRequest) -> Result<Plan, Failure> {
     let flags = args.settings.config();
     let needs_base = flags.libc == Some(Libc::Gnu) && flags.base.is_none();

@@ -26,7 +26,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
                     checker.check_push(repository)?;
                 }
             }
-            // Only a warning: `build` needs no repository, and `publish` accepts one as a flag.
+            // Only warn: `build` does not need a repository, and `publish` accepts one as a flag.
             Err(failure) => {
                 let missing = CheckResult::error("registry", &failure.into());
                 checker.results.add(missing.with_state(CheckState::Warning));
@@ -39,7 +39,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Checks only whether the registries respond, for runs without a workspace.
+/// Checks only whether the registries respond. Used outside workspaces.
 pub(crate) fn ping_all(images: &[Image], insecure_registries: &[String], results: &mut Results, ui: &Ui) -> Result<()> {
     let mut checker = RegistryChecker::new(insecure_registries, results, ui)?;
     for repository in images.iter().flat_map(|image| &image.repositories) {
@@ -92,7 +92,7 @@ impl<'a> RegistryChecker<'a> {
         Ok(())
     }
 
-    /// Returns whether the host of a repository responds. Each host is checked and reported only once.
+    /// Returns whether a repository's host responds. Each host is checked and listed only once.
     fn ping(&mut self, repository: &str) -> Result<bool> {
         let host = repository.split_once('/').map_or(repository, |(host, _)| host);
         if let Some(responds) = self.hosts.get(host) {

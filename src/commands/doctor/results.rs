@@ -4,10 +4,10 @@ use super::check_result::{CheckResult, CheckState};
 use super::fix::Fix;
 use crate::error::{Class, Failure, failure_class};
 
-/// The results so far, and the fixes for them.
+/// The results collected so far, and the fixes for the problems found.
 #[derive(Default)]
 pub(crate) struct Results {
-    /// In the order they are printed in.
+    /// The results of the checks, in the order in which they are printed.
     pub checks: Vec<CheckResult>,
     pub fixes: Vec<Fix>,
 }

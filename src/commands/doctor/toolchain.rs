@@ -66,11 +66,11 @@ fn builds_by_triple(plan: &Plan) -> IndexMap<String, Vec<Build>> {
     by_triple
 }
 
-/// Checks whether the missing standard library for a triple can be installed, and reports the result.
+/// Returns whether the missing standard library for a triple can be installed, and adds this to the results.
 fn check_installable(triple: &str, is_offline: bool, results: &mut Results) -> Result<bool, Failure> {
     match std_library::find_rustup(&[triple.to_owned()], is_offline) {
         Ok(_) => {
-            let message = format!("{}: missing, but `publish` installs it", Platform::describe_triple(triple));
+            let message = format!("{}: missing, but `publish` will install it", Platform::describe_triple(triple));
             results.add(CheckResult::warning("std", message).with_fix(format!("`rustup target add {triple}`")));
             Ok(true)
         }
@@ -81,11 +81,11 @@ fn check_installable(triple: &str, is_offline: bool, results: &mut Results) -> R
     }
 }
 
-/// The problems that have not been reported yet.
+/// Problems that have not been reported yet.
 struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Moves the problems that match the triple and the requirements to the results. Returns whether there were any.
+    /// Moves the problems that match `triple` and `requirements` to the results. Returns whether there were any.
     fn report(
         &mut self,
         triple: Option<&str>,

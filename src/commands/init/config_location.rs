@@ -11,18 +11,18 @@ use crate::plan::{ConfigSources, Workspace};
 pub(crate) struct ConfigLocation {
     pub path: Utf8PathBuf,
     pub table: ConfigTable,
-    /// The text of the file. Empty if the file does not exist.
+    /// The contents of the file. Empty if the file does not exist.
     pub text: String,
     /// The name of the package, if the configuration is in `[package.metadata.multiarch]`.
     package: Option<String>,
     /// Whether the table already exists.
     pub exists: bool,
-    /// Whether the table exists, or a member of the workspace has a configuration.
+    /// Whether the table exists or any workspace member has a configuration.
     pub is_configured: bool,
 }
 
 impl ConfigLocation {
-    /// Finds the existing configuration. If there is none, returns multiarch.toml if `use_file` is set, and the root
+    /// Finds the existing configuration. If there is none, chooses multiarch.toml if `use_file` is set, and the root
     /// manifest otherwise.
     pub(crate) fn find(workspace: &Workspace, sources: &ConfigSources, use_file: bool) -> Result<ConfigLocation> {
         let file = workspace.root.join("multiarch.toml");
@@ -66,12 +66,13 @@ impl ConfigLocation {
         })
     }
 
-    /// Describes the table for messages: `[workspace.metadata.multiarch]`, or `configuration` for a whole file.
+    /// Returns a description of the table for messages: its name, such as `[workspace.metadata.multiarch]`, or
+    /// `configuration` for a whole file.
     pub(crate) fn description(&self) -> String {
         table_name(self.table).map_or_else(|| "configuration".to_owned(), |name| format!("[{name}]"))
     }
 
-    /// Replaces the configuration that was read from this location.
+    /// Replaces the configuration that `sources` read from this location.
     pub(crate) fn set_config(&self, sources: &mut ConfigSources, config: Config) {
         match &self.package {
             Some(package) => drop(sources.packages.insert(package.clone(), config)),
@@ -79,7 +80,7 @@ impl ConfigLocation {
         }
     }
 
-    /// Returns the configuration that was read from this location.
+    /// Returns the configuration that `sources` read from this location.
     pub(crate) fn config(&self, sources: &ConfigSources) -> Config {
         match &self.package {
             Some(package) => sources.packages.get(package).cloned().unwrap_or_default(),
@@ -88,7 +89,7 @@ impl ConfigLocation {
     }
 }
 
-/// Returns the table of a manifest that contains a configuration, if any.
+/// Returns which of a manifest's tables contains the configuration, if any.
 fn configured_table(manifest: &str, path: &Utf8Path) -> Option<ConfigTable> {
     let has_config = |table| read::parse(manifest, path, table).is_ok_and(|config| config.is_some());
     [ConfigTable::Workspace, ConfigTable::Package].into_iter().find(|table| has_config(*table))

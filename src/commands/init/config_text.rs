@@ -14,15 +14,15 @@ use crate::config::ConfigTable;
 use crate::plan::{self, BuiltInTemplate, DEFAULT_TAGS, Image};
 use crate::platform::{Libc, Platform};
 
-/// The variables of `templates/init.toml.j2`.
+/// The variables for `templates/init.toml.j2`.
 #[derive(Serialize)]
 struct ConfigVariables<'a> {
     table: Option<&'static str>,
-    /// The prefix of subtable names: the name of the table and a dot.
+    /// The prefix for subtable names: the name of the table and a dot. Empty in multiarch.toml.
     prefix: String,
     registry: RegistryVariable,
     platforms: Vec<&'static str>,
-    /// The supported platforms that are not among `platforms`.
+    /// The supported platforms that are not in `platforms`.
     others: Vec<&'static str>,
     tags: [&'static str; 2],
     template_copy: Option<TemplateCopyVariables>,
@@ -48,7 +48,7 @@ struct ImageVariables<'a> {
     name: &'a str,
     package: &'a str,
     bins: Vec<&'a str>,
-    /// The name of the built-in glibc template.
+    /// The built-in template to suggest for glibc. `None` if the user requested a template.
     template: Option<&'static str>,
     libraries: Vec<LibraryVariables<'a>>,
     /// The libraries whose Debian packages are unknown.
@@ -63,7 +63,7 @@ struct LibraryVariables<'a> {
     vendored: Option<&'static str>,
 }
 
-/// Renders a configuration for `images`. `dependencies` are in the order of the images.
+/// Renders a configuration for `images`. `dependencies` has one entry per image, in the same order as `images`.
 pub(crate) fn config_text(
     table: ConfigTable,
     images: &[Image],
@@ -105,7 +105,7 @@ fn image_variables<'a>(
     template: Option<BuiltInTemplate>,
 ) -> ImageVariables<'a> {
     let binaries = image.platforms.first().map(|platform| platform.binaries.as_slice()).unwrap_or_default();
-    // A requested template determines the libc. Debian packages cannot be used with musl.
+    // If a template is requested, it determines the libc. Debian packages cannot be used with musl.
     let is_gnu = template.is_none_or(|template| template.libc == Libc::Gnu);
     let libraries = || dependencies.libraries.iter().filter(|_| is_gnu);
     let sysroot_packages: BTreeSet<&str> = libraries().filter_map(|library| library.debian).collect();

@@ -1,4 +1,4 @@
-//! Detects the system libraries and C code that the dependencies of each image need.
+//! Detects which system libraries each image's dependencies need, and whether they compile C code.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::compile::{CompileRequest, probe};
 use crate::plan::{Build, Plan};
 use crate::ui::Ui;
 
-/// The system libraries and C code that an image's dependencies need.
+/// The system libraries that an image's dependencies need, and whether they compile C code.
 #[derive(Default)]
 pub(crate) struct NativeDependencies {
     pub libraries: BTreeSet<SystemLibrary>,
@@ -17,11 +17,11 @@ pub(crate) struct NativeDependencies {
     pub compiles_c: bool,
 }
 
-/// Returns the native dependencies of each image, in the order of the plan.
+/// Returns the native dependencies of each image, in plan order.
 pub(crate) fn native_dependencies(plan: &Plan, ui: &Ui) -> Result<Vec<NativeDependencies>> {
     let mut dependencies = Vec::new();
     for image in &plan.images {
-        // The configuration cannot express different libraries per platform, so check only the first platform.
+        // A generated configuration lists the same libraries for all platforms, so check only the first platform.
         let build = image.platforms.first().map(|first| Build {
             settings: first.build.clone(),
             platforms: [first.platform].into(),
@@ -36,7 +36,7 @@ pub(crate) fn native_dependencies(plan: &Plan, ui: &Ui) -> Result<Vec<NativeDepe
             }
             None => {
                 ui.warning(format!(
-                    "image '{}': cannot determine its native dependencies; run `cargo metadata` to see the error",
+                    "image '{}': cannot determine native dependencies; run `cargo metadata` to see the error",
                     image.name
                 ));
                 NativeDependencies::default()

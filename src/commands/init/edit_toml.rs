@@ -8,7 +8,7 @@ use toml_edit::{DocumentMut, Item, TableLike, value};
 use crate::config::ConfigTable;
 use crate::error::{Class, Failure};
 
-/// The name of our table in its parent.
+/// The key of our table in its parent table.
 const NAME: &str = "multiarch";
 
 /// Returns the names of the tables that contain our table, outermost first.
@@ -20,7 +20,7 @@ fn parents(table: ConfigTable) -> &'static [&'static str] {
     }
 }
 
-/// Removes the existing table and appends the new one. Replaces the whole text of multiarch.toml.
+/// Removes the existing table and appends the new one. For multiarch.toml, replaces the entire text.
 pub(crate) fn replace_table(text: &str, table: ConfigTable, new: &str) -> Result<String> {
     if table == ConfigTable::Root {
         return Ok(new.to_owned());
@@ -35,7 +35,7 @@ pub(crate) fn replace_table(text: &str, table: ConfigTable, new: &str) -> Result
     Ok(text)
 }
 
-/// Removes a table, its subtables, and the blank line before it from the text.
+/// Removes a table, its subtables, and the blank line before each of them from the text.
 fn remove_table(text: &str, table: ConfigTable) -> Result<String> {
     let document = toml_edit::Document::parse(text)?;
     let mut parent: &dyn TableLike = document.as_table();
@@ -67,7 +67,7 @@ fn remove_table(text: &str, table: ConfigTable) -> Result<String> {
     Ok(without_sections(text, &sections))
 }
 
-/// Collects the byte ranges of a table and its subtables, each from its header to its last value.
+/// Collects the byte ranges of a table and its subtables. Each range extends from the header to the last value.
 fn collect_sections(item: &Item, sections: &mut Vec<Range<usize>>) {
     let mut collect = |table: &toml_edit::Table| {
         if !table.is_implicit() && !table.is_dotted() {
@@ -85,7 +85,7 @@ fn collect_sections(item: &Item, sections: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Removes sections, the comments between them, and the blank line before each section from the text.
+/// Returns the text without `sections`, the comments between them, and the blank line before each section.
 fn without_sections(text: &str, sections: &[Range<usize>]) -> String {
     let mut kept = String::new();
     let mut position = 0;
@@ -119,7 +119,8 @@ pub(crate) fn set_keys(text: &str, table: ConfigTable, keys: &[(&str, String)], 
                 continue;
             }
             if !force {
-                return Err(Failure::new(Class::Config, format!("{key} is already set to '{old_text}', not '{new}'"))
+                let message = format!("cannot set {key} to '{new}': it is already '{old_text}'");
+                return Err(Failure::new(Class::Config, message)
                     .hint(format!("remove {key}, or pass `--force` to replace its value")));
             }
             if let Some(old) = old.as_value_mut() {
@@ -154,7 +155,7 @@ fn inline_table_error(name: &str) -> Failure {
         .hint(format!("write it as [{name}], or use a separate file: `cargo multiarch init --file`"))
 }
 
-/// Applies a change to the parsed text, and keeps CRLF line endings, which toml_edit would replace with LF.
+/// Applies a change to the parsed text. Keeps CRLF line endings, which toml_edit would replace with LF.
 fn edit(text: &str, change: impl FnOnce(&mut DocumentMut) -> Result<(), Failure>) -> Result<String> {
     let mut document: DocumentMut = text.parse()?;
     let before = document.to_string();
@@ -192,7 +193,7 @@ mod tests {
             assert_eq!(
                 replace_table(&written, ConfigTable::Package, OURS).unwrap(),
                 written,
-                "replacing the table again changes nothing"
+                "replacing the table again should not change anything"
             );
         }
     }
@@ -246,7 +247,7 @@ mod tests {
         }
         let other = "template = \"debian\" # why\n";
         let error = set_keys(other, ConfigTable::Root, &keys, false).unwrap_err();
-        assert_eq!(error.to_string(), "template is already set to 'debian', not 'docker/x.j2'");
+        assert_eq!(error.to_string(), "cannot set template to 'docker/x.j2': it is already 'debian'");
         assert_eq!(set_keys(other, ConfigTable::Root, &keys, true).unwrap(), "template = \"docker/x.j2\" # why\n");
     }
 

@@ -6,7 +6,7 @@ use crate::plan::{Workspace, git};
 
 /// The repository that hosts the source code.
 pub(crate) struct SourceRepository {
-    /// The URL in Cargo.toml or of the git remote `origin`.
+    /// The URL from Cargo.toml or, if it has none, from the git remote `origin`.
     url: Option<String>,
 }
 
@@ -16,7 +16,7 @@ impl SourceRepository {
         SourceRepository { url: in_manifest.or_else(|| git::origin(&workspace.root)) }
     }
 
-    /// Returns the registry of the hosting service, if it is known.
+    /// Returns the hosting service's registry, if it is known.
     pub(crate) fn guess_registry(&self) -> Option<String> {
         registry_of(self.url.as_deref()?)
     }
@@ -35,7 +35,7 @@ fn registry_of(url: &str) -> Option<String> {
     let path = path.trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path).to_lowercase();
     let owner = path.split('/').next().filter(|owner| !owner.is_empty())?;
-    // GitLab separates the project from the rest of a page's path, as in `…/-/tree/main/crates/a`.
+    // In the URLs of GitLab pages, `/-/` follows the project path, as in `…/-/tree/main/crates/a`.
     let project = path.split("/-/").next().unwrap_or(&path);
     match host {
         "github.com" => Some(format!("ghcr.io/{owner}")),

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
         Ok(location.text.clone())
     };
     let config_file = config_file.with_context(|| format!("cannot write {}", location.path))?;
-    // Parse the new text, so that the plan is the one that the next command will load.
+    // Parse the new text, to get the same plan that the next command will load.
     let config = read::parse(&config_file, &location.path, location.table)?.unwrap_or_default();
     location.set_config(&mut sources, config);
     let plan = resolve(&workspace, &sources, args)?;
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Loads all packages of the workspace, even if the current directory is that of a single package.
+/// Loads all packages of the workspace, even if the current directory belongs to a single package.
 fn load_whole_workspace(args: &InitArgs) -> Result<Workspace> {
     let selection =
         Selection { manifest_path: args.manifest_path.clone(), offline: args.offline, ..Selection::default() };
@@ -91,20 +91,21 @@ fn resolve(workspace: &Workspace, sources: &ConfigSources, args: &InitArgs) -> R
     Ok(plan::resolve(workspace, sources, &Checkout::None, &request)?)
 }
 
-/// Warns if the requested template is for musl but a dependency links a system library.
+/// Warns if the requested template is for musl but a dependency links against a system library.
 fn warn_about_musl(template: Option<BuiltInTemplate>, dependencies: &[NativeDependencies], ui: &Ui) {
     let Some(template) = template.filter(|template| template.libc == Libc::Musl) else { return };
     let mut libraries = dependencies.iter().flat_map(|dependencies| &dependencies.libraries);
     if let Some(library) = libraries.next() {
         let alternative = config_text::glibc_template().map_or("debian", |template| template.name);
         ui.warning(format!(
-            "{} links a system library, which the musl template '{}' does not provide; try `--template {alternative}`",
+            "{} links against a system library that the musl template '{}' does not contain; try `--template \
+             {alternative}`",
             library.package, template.name
         ));
     }
 }
 
-/// Returns the text of the configuration file with a new configuration.
+/// Returns the text of the configuration file, with a newly generated configuration in it.
 fn new_config_file(
     location: &ConfigLocation,
     workspace: &Workspace,
@@ -117,7 +118,7 @@ fn new_config_file(
     edit_toml::replace_table(&location.text, location.table, &text)
 }
 
-/// Returns the workflow file that `--ci` requests, if it is set.
+/// Returns the workflow file requested with `--ci`, if any.
 fn workflow_file(args: &InitArgs, plan: &Plan, dependencies: &[NativeDependencies]) -> Result<Option<PlannedFile>> {
     let Some(service) = args.ci else { return Ok(None) };
     let root = guess_registry::repository_root(&plan.paths.root);

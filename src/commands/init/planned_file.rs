@@ -1,4 +1,5 @@
-//! Files that `init` writes. Checks for conflicts with existing files first, then writes each file atomically.
+//! Files to be written by `init`. They are checked for conflicts with existing files first, and then written
+//! atomically.
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -7,11 +8,11 @@ use crate::error::{Class, Failure};
 use crate::fs;
 use crate::ui::Ui;
 
-/// A file that will be written.
+/// A file that `init` will write.
 pub(crate) struct PlannedFile {
     path: Utf8PathBuf,
     text: String,
-    /// The text of the existing file, if there is one.
+    /// The contents of the existing file, if there is one.
     existing: Option<String>,
     managed_part: ManagedPart,
 }
@@ -27,14 +28,14 @@ pub(crate) enum ManagedPart {
 }
 
 impl PlannedFile {
-    /// Reads the existing file, if there is one.
+    /// Creates a planned file, and reads the existing file at `path`, if there is one.
     pub(crate) fn new(path: Utf8PathBuf, text: String, managed_part: ManagedPart) -> Result<PlannedFile> {
         let existing = match fs_err::read_to_string(&path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
                 return Err(Failure::new(Class::Config, format!("cannot replace {path}: {error}"))
-                    .hint(format!("check its type and permissions: `ls -ld {path}`"))
+                    .hint(format!("check the type and permissions of the file: `ls -ld {path}`"))
                     .into());
             }
         };
@@ -51,7 +52,7 @@ impl PlannedFile {
         matches!(self.managed_part, ManagedPart::WholeFile) && self.existing.is_some() && !self.is_unchanged()
     }
 
-    /// Returns the path to write to. Resolves symbolic links, so that they are kept.
+    /// Returns the path to write to. Resolves symbolic links, so that the links themselves are kept.
     fn link_target(&self) -> Utf8PathBuf {
         self.path.canonicalize_utf8().unwrap_or_else(|_| self.path.clone())
     }
@@ -85,7 +86,7 @@ impl PlannedFile {
     }
 }
 
-/// Checks that all files can be written, before any of them is. Fails if an existing file has different contents,
+/// Checks that all files can be written, before writing any of them. Fails if an existing file has different contents,
 /// unless `force` is set.
 pub(crate) fn check(files: &[PlannedFile], root: &Utf8Path, force: bool) -> Result<()> {
     if let Some(file) = files.iter().find(|file| !force && file.would_overwrite()) {
@@ -103,7 +104,7 @@ pub(crate) fn check(files: &[PlannedFile], root: &Utf8Path, force: bool) -> Resu
     Ok(())
 }
 
-/// Prints the new text of each changed file, after its path.
+/// Prints the path of each changed file, followed by the new text.
 pub(crate) fn print(files: &[PlannedFile], root: &Utf8Path, ui: &Ui) -> Result<()> {
     for file in files.iter().filter(|file| !file.is_unchanged()) {
         ui.data(&format!("# {}", relative(&file.path, root)))?;

@@ -1,4 +1,4 @@
-//! Renders the templates of `init`. They use the delimiters `<% %>` and `<< >>`, because the generated TOML and YAML
+//! Renders the templates used by `init`. Their delimiters are `<% %>` and `<< >>`, because the generated TOML and YAML
 //! files contain `{{ }}`.
 
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! Copies of built-in templates for `--template`, and the configuration keys that they need.
+//! Copies of built-in templates for `--template`, and the configuration keys that these copies require.
 
 use crate::config::Config;
 use crate::dockerfile::render::built_in;
@@ -17,7 +17,8 @@ pub(crate) fn text(template: BuiltInTemplate) -> String {
     )
 }
 
-/// Returns the keys to add to `config`, including the base and libc, which only a built-in template implies.
+/// Returns the keys to add to `config`. Unlike a built-in template, a copy does not imply a base and a libc, so these
+/// keys are included unless they are already set.
 pub(crate) fn config_keys(template: BuiltInTemplate, config: &Config) -> Vec<(&'static str, String)> {
     let mut keys = vec![("template", path(template))];
     if config.base.is_none() {
@@ -29,7 +30,7 @@ pub(crate) fn config_keys(template: BuiltInTemplate, config: &Config) -> Vec<(&'
     keys
 }
 
-/// Returns the name of a C library as written in the configuration.
+/// Returns the name of a libc, as written in the configuration.
 pub(crate) fn libc_name(libc: Libc) -> &'static str {
     match libc {
         Libc::Gnu => "gnu",

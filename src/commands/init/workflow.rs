@@ -1,4 +1,4 @@
-//! Renders CI workflows with a single job, or with one compile job per platform and a job that publishes.
+//! Renders CI workflows with a single job, or with one compile job per platform and a publish job.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -20,7 +20,7 @@ struct ServiceSettings {
     registry: &'static str,
     username: &'static str,
     password: &'static str,
-    /// The text before and after the name of a secret in an expression that reads it.
+    /// The text before and after a secret's name in an expression that reads the secret.
     secret: [&'static str; 2],
     /// Whether all jobs run in containers.
     in_container: bool,
@@ -72,7 +72,7 @@ pub(crate) fn path(service: CiService) -> &'static str {
     settings(service).path
 }
 
-/// The variables of the templates in `templates/ci`.
+/// The variables for the templates in `templates/ci`.
 #[derive(Serialize)]
 struct WorkflowVariables<'a> {
     images: String,
@@ -81,35 +81,35 @@ struct WorkflowVariables<'a> {
     runner: &'static str,
     container: Option<String>,
     zig: bool,
-    /// The directory of the workspace, relative to the repository root.
+    /// The workspace directory, relative to the repository root.
     folder: &'a str,
-    /// The directory of the workspace with a trailing slash, or an empty string for the repository root.
+    /// The workspace directory with a trailing slash, or an empty string if it is the repository root.
     prefix: String,
     logins: Vec<Login>,
     /// The `--registry` flag, or an empty string if the configuration sets a registry.
     registry: String,
 }
 
-/// The registry login of a job.
+/// A registry login that a job performs.
 #[derive(Debug, PartialEq, Serialize)]
 struct Login {
     host: String,
     username: String,
     password: String,
-    /// The prefix of the secrets' names. `None` for the built-in registry, which accepts the job token.
+    /// The prefix of the secret names. `None` for the built-in registry, which accepts the job token.
     secrets: Option<String>,
-    /// The number of the login, or an empty string if there is only one.
+    /// The login's number, or an empty string if the job has only one login.
     number: String,
 }
 
-/// The options of a workflow.
+/// Options for generating a workflow.
 pub(crate) struct WorkflowOptions<'a> {
     pub service: CiService,
     /// Whether each platform is compiled on its own runner.
     pub is_native: bool,
-    /// Whether a build script of any image compiles C code.
+    /// Whether any image has a build script that compiles C code.
     pub compiles_c: bool,
-    /// The directory of the workspace, relative to the repository root.
+    /// The workspace directory, relative to the repository root.
     pub workspace_dir: &'a Utf8Path,
 }
 
@@ -136,7 +136,8 @@ pub(crate) fn workflow_text(plan: &Plan, options: &WorkflowOptions<'_>) -> Resul
     render(settings.template, &variables)
 }
 
-/// Returns a login for each registry of the images, or for the service's built-in registry if the images have none.
+/// Returns one login for each registry that the images are pushed to, or a login for the service's built-in registry if
+/// no registry is configured.
 fn logins(settings: &ServiceSettings, images: &[Image]) -> Vec<Login> {
     let repositories = images.iter().flat_map(|image| &image.repositories);
     let mut hosts: IndexSet<&str> = repositories.map(|repository| login_host(repository)).collect();
@@ -174,10 +175,10 @@ fn secret_name_part(host: &str) -> String {
     }
 }
 
-/// The key of Docker Hub in Docker's config.json.
+/// Docker Hub's key in Docker's config.json.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// Returns the key of a repository's registry in Docker's config.json.
+/// Returns the key for a repository's registry in Docker's config.json.
 fn login_host(repository: &str) -> &str {
     match repository.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) && host != "docker.io" => host,
@@ -188,7 +189,7 @@ fn login_host(repository: &str) -> &str {
 const AMD64: &str = "x86_64-unknown-linux-gnu";
 const ARM64: &str = "aarch64-unknown-linux-gnu";
 
-/// Reports whether a job needs zig to cross-compile C code or to link.
+/// Reports whether a job needs zig, either to compile C code or to link.
 fn needs_zig(platform: Platform, triple: &str, is_native: bool, compiles_c: bool) -> bool {
     if triple == platform.triple(Libc::Gnu) {
         let links_with_host_gcc = triple == AMD64 || (is_native && triple == ARM64);
@@ -198,7 +199,8 @@ fn needs_zig(platform: Platform, triple: &str, is_native: bool, compiles_c: bool
     }
 }
 
-/// Returns the container for jobs that install Debian packages. It has the same Debian release as the base.
+/// Returns the container image for jobs that install Debian packages. If the base is a Debian image, the container uses
+/// the same Debian release.
 fn sysroot_container(images: &[Image]) -> Option<String> {
     let mut platforms = images.iter().flat_map(|image| &image.platforms);
     let base = &platforms.find(|platform| !platform.build.sysroot_packages.is_empty())?.base;

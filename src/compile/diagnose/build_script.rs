@@ -1,4 +1,4 @@
-//! Explains why a build script failed, such as a missing program, header or library.
+//! Explains why a build script failed, for example because a program, header or library is missing.
 
 use super::cargo_errors::CargoError;
 use super::explanation::{Explanation, FailureContext};
@@ -54,7 +54,7 @@ fn libclang(error: &CargoError) -> Option<Explanation> {
     error.has("Unable to find libclang").then(|| Explanation::new("runs bindgen, which cannot find libclang", [hint]))
 }
 
-/// Explains why pkg-config did not find a library: it is not installed, or pkg-config is not set up for
+/// Explains why pkg-config did not find a library: the library is not installed, or pkg-config is not set up for
 /// cross-compiling.
 fn pkg_config(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     if error.has("pkg-config has not been configured to support cross-compilation") {
@@ -89,7 +89,8 @@ fn openssl(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanati
 fn compiler(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let tool = error.between("failed to find tool \"", "\"")?;
     let language = if tool.ends_with("++") { "C++" } else { "C" };
-    let zig = context.zig_hint("use zig, which compiles it for every target: `--linker zig` (`pip install ziglang`)");
+    let zig =
+        context.zig_hint("use zig, which can compile it for every target: `--linker zig` (`pip install ziglang`)");
     let mut all: Vec<String> = zig.into_iter().collect();
     let compiler = if language == "C++" { "g++" } else { "gcc" };
     all.extend(
@@ -100,8 +101,8 @@ fn compiler(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanat
     Some(Explanation::new(format!("compiles {language} code, but {tool} is not installed"), all))
 }
 
-/// Explains a missing header. gcc prints `fatal error: zlib.h: No such file or directory`, and clang prints
-/// `fatal error: 'zlib.h' file not found`.
+/// Explains an error about a missing header. gcc prints `fatal error: zlib.h: No such file or directory`, and clang
+/// prints `fatal error: 'zlib.h' file not found`.
 fn header(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let gcc = || error.between("fatal error: ", ": No such file or directory");
     let header = error.between("fatal error: '", "' file not found").or_else(gcc)?;
@@ -134,7 +135,7 @@ fn code(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation>
         format!("contains C code that the compiler rejects: {file}: {message}"),
         zig.into_iter().chain([
             "try gcc with glibc: `--linker gcc --libc gnu`".to_owned(),
-            "try a newer version of the crate: `cargo update`, or a newer requirement in Cargo.toml".to_owned(),
+            "try a newer version of the crate: run `cargo update`, or require a newer version in Cargo.toml".to_owned(),
         ]),
     ))
 }

@@ -1,6 +1,6 @@
-//! Splits cargo's stderr into errors, and determines the crate and the targets that each error refers to.
+//! Splits cargo's stderr into errors, and determines which crate and targets each error refers to.
 
-/// An error from cargo or rustc, with all lines that follow it.
+/// An error from cargo or rustc, including the lines that follow it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CargoError {
     /// The name of the affected crate, once it is known.
@@ -31,12 +31,12 @@ impl CargoError {
         })
     }
 
-    /// Returns the triples that the error mentions. If it mentions several, only those that it describes as the target
-    /// are returned.
+    /// Returns the triples that the error mentions. If it mentions several, returns only those that it describes as the
+    /// target.
     pub(crate) fn triples<'a>(&self, all: &[&'a str]) -> Vec<&'a str> {
         let text = self.text.to_ascii_lowercase().replace('_', "-");
         let mentioned: Vec<&str> = all.iter().filter(|triple| mentions(&text, triple)).copied().collect();
-        // The toolchain's `rustlib` directory also contains a directory for the host.
+        // Ignore paths in the toolchain's `rustlib` directory, because it also contains a directory for the host.
         let paths = self.text.replace("rustlib/", "rustlib ");
         let is_target =
             |triple: &&&str| self.has(&format!("TARGET = {triple}")) || paths.contains(&format!("/{triple}/"));
@@ -45,7 +45,8 @@ impl CargoError {
     }
 }
 
-/// Reports whether a text contains a triple that is not part of a longer one. The text must use `-` instead of `_`.
+/// Reports whether `text` contains `triple` as a whole, and not just as the start of a longer triple. `text` must use
+/// `-` instead of `_`.
 fn mentions(text: &str, triple: &str) -> bool {
     let triple = triple.replace('_', "-");
     text.match_indices(&triple).any(|(at, _)| {
@@ -61,7 +62,7 @@ const CRATE: &str = "error: could not compile `";
 #[derive(Debug, Default)]
 pub(crate) struct CargoErrors {
     errors: Vec<CargoError>,
-    /// Whether the next line may belong to the last error.
+    /// Whether the next line may be part of the last error.
     is_open: bool,
 }
 
@@ -89,7 +90,7 @@ impl CargoErrors {
         }
     }
 
-    /// Returns the distinct crates that failed, in the order of cargo's output.
+    /// Returns the distinct crates that failed, in the order in which cargo reported them.
     pub(crate) fn crates(&self) -> Vec<&str> {
         let mut crates: Vec<&str> = Vec::new();
         for name in self.errors.iter().filter_map(|error| error.name.as_deref()) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::compile::linker::types::Linker;
 
-/// The reason for a failure, with hints.
+/// The reason for a failure, with hints for fixing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Explanation {
     /// The reason, phrased to follow the crate's name, as in "runs cmake, which is not installed".
@@ -18,7 +18,7 @@ impl Explanation {
     }
 }
 
-/// Information about a cargo run in addition to its output.
+/// Information about a cargo run that its output does not contain.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FailureContext<'a> {
     /// The targets that an error refers to.
@@ -32,8 +32,8 @@ pub(crate) struct FailureContext<'a> {
 }
 
 impl FailureContext<'_> {
-    /// Returns the hint to use zig. `None` if zig is already used, and a different hint if cargo's configuration sets
-    /// the linker.
+    /// Returns `advice`, a hint to use zig. Returns `None` if zig is already used, or a different hint if cargo's
+    /// configuration sets the linker.
     pub(crate) fn zig_hint(&self, advice: &str) -> Option<String> {
         let linkers: Vec<&Linker> =
             self.triples.iter().filter_map(|triple| self.linkers.get(triple).copied()).collect();
@@ -43,7 +43,8 @@ impl FailureContext<'_> {
         });
         if let Some(name) = configured {
             return Some(format!(
-                "cargo's configuration sets the linker {name}, which overrides `--linker`: remove it to use zig or gcc"
+                "cargo's configuration sets the linker to {name}, which overrides `--linker`: remove it to \
+                 use zig or gcc"
             ));
         }
         let is_zig = !linkers.is_empty() && linkers.iter().all(|linker| **linker == Linker::Zig);

@@ -5,7 +5,7 @@ use crate::compile::debian_packages::PackagedLibrary;
 use crate::platform::Platform;
 
 /// Returns hints for getting a missing library: building it from source, installing the Debian package, or using glibc
-/// instead of musl. `name` is the name that the linker or the compiler uses.
+/// instead of musl. `name` is the name that appears in the error, such as a library or a header.
 pub(crate) fn hints(library: Option<&PackagedLibrary>, name: &str, context: &FailureContext<'_>) -> Vec<String> {
     let is_musl = context.triples.iter().any(|triple| triple.contains("-musl"));
     let is_host = context.triples.iter().all(|triple| *triple == context.host);
@@ -23,7 +23,8 @@ pub(crate) fn hints(library: Option<&PackagedLibrary>, name: &str, context: &Fai
         }];
     };
     let package = library.package;
-    let vendored = library.vendored.map(|line| format!("build it from source, in Cargo.toml: {line}"));
+    let vendored =
+        library.vendored.map(|line| format!("build it from source by adding this line to Cargo.toml: {line}"));
     let or = if vendored.is_some() { "or " } else { "" };
     let packaged = if is_host {
         format!("{or}install the Debian package: `apt-get install {package}`")
@@ -41,7 +42,7 @@ pub(crate) fn hints(library: Option<&PackagedLibrary>, name: &str, context: &Fai
 /// The name of Debian's library directory for a platform.
 pub(crate) struct DebianDir {
     pub platform: Platform,
-    /// The directory's name, which is also the prefix of cross compilers.
+    /// The directory's name, which is also the prefix of the names of cross compilers.
     pub name: String,
 }
 

@@ -1,11 +1,12 @@
-//! Explains why a linker failed, such as a missing library or symbol, or a file for another architecture.
+//! Explains why a linker failed, for example because a library or symbol is missing, or because a file is for another
+//! architecture.
 
 use super::cargo_errors::CargoError;
 use super::explanation::{Explanation, FailureContext};
 use super::library_hints::{debian_dirs, hints};
 use crate::compile::debian_packages::for_library;
 
-/// Functions that were added to glibc, with the version that added them.
+/// Functions that were added to glibc, each with the version that introduced it.
 #[rustfmt::skip]
 const GLIBC: &[(&str, &str)] = &[
     ("getrandom", "2.25"), ("getentropy", "2.25"), ("explicit_bzero", "2.25"), ("reallocarray", "2.26"),
@@ -38,7 +39,7 @@ fn no_linker(error: &CargoError, context: &FailureContext<'_>) -> Option<Explana
     Some(Explanation::new(format!("is linked with {linker}, which is not installed"), all))
 }
 
-/// Explains a file for another architecture. Linkers print `skipping incompatible X when searching`,
+/// Explains an error about a file for another architecture. Linkers print `skipping incompatible X when searching`,
 /// `X is incompatible with Y`, or `X: file in wrong format`.
 fn architecture(error: &CargoError) -> Option<Explanation> {
     let ld = || error.between("architecture of input file `", "' is incompatible with");
@@ -48,12 +49,12 @@ fn architecture(error: &CargoError) -> Option<Explanation> {
     Some(Explanation::new(
         format!("links {file}, which is for another architecture"),
         ["inspect it with `file`, and find the build script or `-L` flag that adds its directory; \
-             library directories of this machine cannot be used for other targets"],
+             this machine's library directories cannot be used for other targets"],
     ))
 }
 
-/// Explains a missing library. Linkers print `cannot find -lx` (ld), `unable to find library -lx` (lld), or
-/// `unable to find dynamic system library "x"` (zig).
+/// Explains an error about a missing library. Linkers print `cannot find -lx` (ld), `unable to find library -lx` (lld),
+/// or `unable to find dynamic system library "x"` (zig).
 fn library(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let first = |rest: &str| rest.split([':', ' ', '\n']).next().unwrap_or_default().to_owned();
     let after = |sign: &str| error.text.split_once(sign).map(|(_, rest)| first(rest));
@@ -65,16 +66,17 @@ fn library(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanati
         return Some(cxx(context));
     }
     if name == "atomic" {
-        return Some(atomic("links libatomic, which the linker cannot find", context));
+        return Some(atomic("links against libatomic, which the linker cannot find", context));
     }
     let file = format!("lib{name}.so");
     Some(Explanation::new(
-        format!("links {name}, which is not available for the target"),
+        format!("links against {name}, which is not available for the target"),
         hints(for_library(&name), &file, context),
     ))
 }
 
-/// Explains a missing symbol. Linkers print ``undefined reference to `x'`` (ld) or `undefined symbol: x` (lld).
+/// Explains an error about a missing symbol. Linkers print ``undefined reference to `x'`` (ld) or `undefined symbol: x`
+/// (lld).
 fn symbol(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let ld = || error.between("undefined reference to `", "'");
     let lld = || error.text.split_once("undefined symbol: ").and_then(|(_, rest)| rest.lines().next());
@@ -98,26 +100,28 @@ fn symbol(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanatio
         ));
     }
     Some(Explanation::new(
-        format!("calls {symbol}, which none of the linked libraries defines"),
+        format!("calls {symbol}, which is not defined in any linked library"),
         [format!(
-            "link the library that defines it in a build script: `cargo::rustc-link-lib=…`; to check a library, run \
-             `nm -D --defined-only LIBRARY | grep {symbol}`"
+            "link against the library that defines it, in a build script: `cargo::rustc-link-lib=…`; to check a \
+             library, run `nm -D --defined-only LIBRARY | grep {symbol}`"
         )],
     ))
 }
 
 fn atomic(reason: &str, context: &FailureContext<'_>) -> Explanation {
-    let gcc = "link libatomic: add `println!(\"cargo::rustc-link-lib=atomic\")` to build.rs, and use `--linker gcc`";
+    let gcc =
+        "link against libatomic: add `println!(\"cargo::rustc-link-lib=atomic\")` to build.rs, and use `--linker gcc`";
     let zig = context.zig_hint("or use `--linker zig`, which includes these functions (`pip install ziglang`)");
     Explanation::new(reason, [gcc.to_owned()].into_iter().chain(zig))
 }
 
 fn cxx(context: &FailureContext<'_>) -> Explanation {
-    let zig = context.zig_hint("use zig, which includes one: `--linker zig` (`pip install ziglang`)");
-    let by_hand =
-        "if your own build script compiles C++ code, link the C++ library: use `.cpp(true)` of the crate `cc`";
+    let zig =
+        context.zig_hint("use zig, which includes a C++ standard library: `--linker zig` (`pip install ziglang`)");
+    let by_hand = "if your own build script compiles C++ code, link against the C++ standard library: call \
+                   `.cpp(true)` on `cc::Build`";
     Explanation::new(
-        "links C++ code, but the linker finds no C++ library for the target",
+        "links C++ code, but the linker cannot find a C++ standard library for the target",
         zig.into_iter().chain([by_hand.to_owned()]),
     )
 }

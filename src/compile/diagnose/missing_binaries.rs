@@ -82,7 +82,7 @@ impl FailedRun<'_> {
             hints.push(FEWER_JOBS.to_owned());
         }
         hints.push(format!(
-            "see cargo's messages above, or compile only what failed with `-v{}`",
+            "see cargo's messages above, or recompile only what failed with `-v{}`",
             self.platform_flags()
         ));
         let is_explained = |name: &Option<String>| explained.iter().any(|failed| Some(&failed.name) == name.as_ref());
@@ -101,9 +101,9 @@ impl FailedRun<'_> {
     }
 }
 
-/// Describes why cargo failed. Explained crates come first, each with its reason, and with its platforms unless it
-/// failed for all of them. Other crates follow. If no crate is known, the exit status is returned. `failed` maps
-/// triples to platforms.
+/// Describes why cargo failed. Crates with an explanation come first, each with its platforms unless it failed for all
+/// of them. Other failed crates follow. If no crate is known, the exit status is described instead. `failed` maps
+/// triples to platform names.
 fn reason(errors: &CargoErrors, ended: &str, explained: &[FailedCrate], failed: &BTreeMap<&str, String>) -> String {
     let describe = |FailedCrate { name, triples, explanation }: &FailedCrate| {
         if triples.is_empty() || triples.len() == failed.len() {

@@ -1,5 +1,4 @@
-//! Explains failed builds, based on cargo's output: which crate failed, what was missing, and which line to add or
-//! package to install.
+//! Explains failed builds, based on cargo's output: which crate failed, what was missing, and how to fix it.
 
 pub(crate) mod build_script;
 pub(crate) mod cargo_errors;
@@ -14,7 +13,7 @@ use self::cargo_errors::{CargoError, CargoErrors};
 use self::explanation::{Explanation, FailureContext};
 use super::std_library::BUILD_STD_HINT;
 
-/// A crate that failed to compile, and the reason.
+/// A crate that failed to compile, and the reason why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FailedCrate {
     pub name: String,
@@ -63,9 +62,9 @@ fn explain_error(error: &CargoError, context: &FailureContext<'_>) -> Option<Exp
 
 /// The hint for machines with too little memory.
 pub(crate) const FEWER_JOBS: &str =
-    "run fewer compilers in parallel: `--jobs 1`; `dmesg` shows whether the kernel ran out of memory";
+    "run fewer compilers in parallel: `--jobs 1`; `dmesg` shows whether the machine ran out of memory";
 
-/// Reports whether rustc failed to find 64-bit atomics, in an import, as a type or in a path.
+/// Reports whether rustc could not find a 64-bit atomic type. The message depends on how the type is referenced.
 fn lacks_64_bit_atomics(error: &CargoError) -> bool {
     ["AtomicU64", "AtomicI64"].iter().any(|name| {
         let messages = [
@@ -77,10 +76,10 @@ fn lacks_64_bit_atomics(error: &CargoError) -> bool {
     })
 }
 
-/// Explains an error that is caused by the machine or the target: a full disk, too little memory, missing atomics, or a
-/// missing standard library.
+/// Explains an error caused by the machine or the target: a full disk, too little memory, missing atomics, or a missing
+/// standard library.
 fn machine_or_target(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
-    // Linkers write to a memory-mapped file, and receive a SIGBUS if the disk is full.
+    // Linkers write to memory-mapped files, and receive SIGBUS if the disk is full.
     let full = ["No space left on device", "signal 7 [Bus error]", "(signal: 7, SIGBUS"];
     if full.iter().any(|sign| error.has(sign)) {
         return Some(Explanation::new(
@@ -95,7 +94,8 @@ fn machine_or_target(error: &CargoError, context: &FailureContext<'_>) -> Option
         return Some(Explanation::new(
             "uses 64-bit atomics, which the target does not support",
             [
-                "use a version of the crate that does not need them, or enable its `portable-atomic` feature, if any",
+                "use a version of the crate that does not need them, or enable its `portable-atomic` feature \
+                 if it has one",
                 "or exclude the platform with `platforms` or `--platform`",
             ],
         ));

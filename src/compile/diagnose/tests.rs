@@ -1,4 +1,5 @@
-//! Explains real failures. `scripts/record-build-failures` recorded cargo's output in `tests/fixtures/failures`.
+//! Tests explanations of real failures. `scripts/record-build-failures` recorded cargo's output for them in
+//! `tests/fixtures/failures`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ const ARM64_MUSL: &str = "aarch64-unknown-linux-musl";
 const ARMV5: &str = "armv5te-unknown-linux-musleabi";
 const AMD64: &str = "x86_64-unknown-linux-gnu";
 
-/// Explains a recorded failure of a run for `triples`.
+/// Returns the explanations of a recorded failure, as if it had occurred in a run for `triples`.
 fn reasons(name: &str, triples: &[&str], glibc: Option<&str>) -> Vec<FailedCrate> {
     let path = format!("{}/tests/fixtures/failures/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     let mut errors = CargoErrors::default();
@@ -43,15 +44,15 @@ fn real_failures_are_explained() {
         ("protoc", "app runs protoc, which is not installed", AMD64, &["`apt-get install protobuf-compiler`"]),
         ("nasm", "app runs nasm, which is not installed", AMD64, &["`apt-get install nasm`"]),
         ("go", "aws-lc-fips-sys runs go, which is not installed", AMD64, &["`apt-get install golang-go`"]),
-        ("library-ld", "app links sqlite3, which is not available for the target", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
-        ("library-lld", "app links sqlite3, which is not available for the target", ARM64_MUSL, &["features = [\"bundled\"]", "libc = \"gnu\""]),
-        ("library-zig", "app links sqlite3, which is not available for the target", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
-        ("libstdcxx", "app links C++ code, but the linker finds no C++ library for the target", ARM64_MUSL, &["`--linker zig`"]),
-        ("cxx-link", "app links C++ code, but the linker finds no C++ library for the target", AMD64, &["`--linker zig`", "`.cpp(true)`"]),
+        ("library-ld", "app links against sqlite3, which is not available for the target", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
+        ("library-lld", "app links against sqlite3, which is not available for the target", ARM64_MUSL, &["features = [\"bundled\"]", "libc = \"gnu\""]),
+        ("library-zig", "app links against sqlite3, which is not available for the target", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
+        ("libstdcxx", "app links C++ code, but the linker cannot find a C++ standard library for the target", ARM64_MUSL, &["`--linker zig`"]),
+        ("cxx-link", "app links C++ code, but the linker cannot find a C++ standard library for the target", AMD64, &["`--linker zig`", "`.cpp(true)`"]),
         ("atomic-64", "indicatif uses 64-bit atomics, which the target does not support", ARMV5, &["`portable-atomic`"]),
         ("atomic", "app calls __atomic_fetch_add_16, for which the target has no instruction", ARM64, &["rustc-link-lib=atomic", "`--linker zig`"]),
         ("glibc-floor", "app calls gettid, which requires glibc 2.30 or later, but glibc = \"2.17\" is set", ARM64, &["glibc = \"2.30\""]),
-        ("undefined", "app calls nowhere_to_be_found, which none of the linked libraries defines", ARM64, &["rustc-link-lib=…"]),
+        ("undefined", "app calls nowhere_to_be_found, which is not defined in any linked library", ARM64, &["rustc-link-lib=…"]),
         ("linker", "app is linked with aarch64-unknown-linux-gnu-gcc, which is not installed", ARM64,
             &["`--linker zig`", "`apt-get install gcc-aarch64-linux-gnu`"]),
         ("architecture-ld", "app links /workspace/lib/libsqlite3.so, which is for another architecture", ARM64, &["`file`"]),
@@ -68,7 +69,7 @@ fn real_failures_are_explained() {
         let found = reasons(name, &[triple, other], Some("2.17"));
         assert_eq!(found.len(), 1, "{name}: {found:#?}");
         assert_eq!(format!("{} {}", found[0].name, found[0].explanation.reason), *expected, "{name}");
-        // Not every build script prints its target.
+        // The triples may be empty, because not every build script prints its target.
         assert!(found[0].triples.is_empty() || found[0].triples == [*triple], "{name}: {:?}", found[0].triples);
         let hints_found = found[0].explanation.hints.join("\n");
         for hint in *hints {
@@ -98,7 +99,8 @@ fn suggests_zig_unless_it_is_used_or_overridden() {
         (
             Some(&configured),
             Some(
-                "cargo's configuration sets the linker my-ld, which overrides `--linker`: remove it to use zig or gcc",
+                "cargo's configuration sets the linker to my-ld, which overrides `--linker`: remove it to \
+                 use zig or gcc",
             ),
         ),
     ] {

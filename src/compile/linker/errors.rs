@@ -5,7 +5,7 @@ use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
-/// Returns the failure for a build without a linker, with the commands that install one. `only` limits the hints to
+/// Returns the error for a build without a usable linker, with hints for installing one. `only` limits the hints to
 /// that linker.
 pub(crate) fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>, target: &TargetFacts) -> Failure {
     let mut failure = Failure::new(Class::Toolchain, format!("{}: {problem}", Platform::describe_triple(triple)));
@@ -26,7 +26,7 @@ pub(crate) fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>,
     failure
 }
 
-/// Returns the failure for a build that requests gcc on a machine without a cross gcc for the target.
+/// Returns the error for a build that requests gcc on a machine without a cross gcc for the target.
 pub(crate) fn no_gcc(triple: &str, target: &TargetFacts) -> Failure {
     if !triple.contains("-musl") {
         return no_linker(
@@ -37,16 +37,16 @@ pub(crate) fn no_gcc(triple: &str, target: &TargetFacts) -> Failure {
         );
     }
     let name = Platform::gcc_prefix(triple).map_or_else(|| "a cross gcc".to_owned(), |prefix| format!("{prefix}-gcc"));
-    let other = target.other_libc_gcc.as_ref().map(|gcc| format!("; {gcc} links only glibc")).unwrap_or_default();
+    let other = target.other_libc_gcc.as_ref().map(|gcc| format!(" ({gcc} supports only glibc)")).unwrap_or_default();
     let message =
         format!("{}: linker = \"gcc\" is set, but {name} is not on PATH{other}", Platform::describe_triple(triple));
     Failure::new(Class::Toolchain, message)
-        .hint("remove `linker`: rust-lld and zig can link musl")
-        .hint("or link glibc: `--libc gnu`, with a base image that contains it")
+        .hint("remove `linker`: rust-lld and zig can link against musl")
+        .hint("or link against glibc: `--libc gnu`, with a base image that contains it")
 }
 
 /// Describes why a package's C code cannot be compiled. A cross gcc for glibc cannot be used for musl targets, because
-/// the objects that it compiles refer to glibc's symbols.
+/// its object files refer to glibc symbols.
 pub(crate) fn no_c_compiler(package: &str, is_musl: bool, target: &TargetFacts) -> String {
     match target.other_libc_gcc.as_deref().filter(|_| is_musl) {
         Some(gcc) => format!("{package} compiles C code, but {gcc} is for glibc and cannot be used with musl"),

@@ -5,8 +5,8 @@ use crate::compile::facts::BuildFacts;
 use crate::compile::known_issues::UnsupportedCrate;
 use crate::error::{Class, Failure};
 
-/// Fails if a dependency is known not to compile for the build's target with any linker. `platforms` names the build's
-/// platforms.
+/// Fails if a dependency is known not to compile for the build's target with any linker. `platforms` is the display
+/// name of the build's platforms.
 pub(crate) fn check(build: &BuildFacts<'_>, platforms: &str) -> Result<(), Failure> {
     match build.dependencies.unsupported.iter().find(|issue| !issue.by_zig) {
         Some(issue) => Err(unsupported(issue, platforms)),
@@ -14,7 +14,7 @@ pub(crate) fn check(build: &BuildFacts<'_>, platforms: &str) -> Result<(), Failu
     }
 }
 
-/// Fails if zig will compile the C code of a dependency, and is known to reject it.
+/// Fails if zig would compile a dependency's C code and is known to reject it.
 pub(crate) fn check_zig(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) -> Result<(), Failure> {
     let zig_compiles_c =
         *linker == Linker::Zig && !build.is_set_by_user("CC") && !build.is_set_by_user("CMAKE_TOOLCHAIN_FILE");

@@ -1,4 +1,4 @@
-//! Selects the linker of a build, based on the facts about the machine and the target.
+//! Selects a build's linker, based on facts about the machine and the target.
 
 pub(crate) mod errors;
 pub(crate) mod known_issue_check;
@@ -12,8 +12,8 @@ use super::facts::{BuildFacts, HostTools, RustToolchain};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 
-/// Selects the linker of a build. A linker in cargo's configuration comes first, then the one that the settings
-/// request, then the first one that can link for the target.
+/// Selects a build's linker: the one in cargo's configuration if there is one, otherwise the one that the settings
+/// request, and otherwise the first one that can link for the target.
 pub(crate) fn select(
     build: &BuildFacts<'_>,
     rust: &RustToolchain,
@@ -35,7 +35,7 @@ pub(crate) fn select(
     }
     if build.settings.glibc.is_some() {
         if tools.has_zig {
-            return selected(Linker::Zig, "can link for a given version of glibc");
+            return selected(Linker::Zig, "can target a given version of glibc");
         }
         let problem = "`glibc` requires zig, which is not installed";
         return Err(no_linker(build.triple(), problem, Some(LinkerChoice::Zig), build.target));
@@ -46,7 +46,7 @@ pub(crate) fn select(
     first_usable(build, rust, tools)
 }
 
-/// Selects the first linker that can link for a target other than the host's.
+/// Selects the first usable linker for a target other than the host's.
 fn first_usable(build: &BuildFacts<'_>, rust: &RustToolchain, tools: &HostTools) -> Result<LinkerSelection, Failure> {
     let selected = |linker, why: &str| Ok(LinkerSelection { linker, why: why.to_owned() });
     let (triple, target) = (build.triple(), build.target);
@@ -69,7 +69,7 @@ fn first_usable(build: &BuildFacts<'_>, rust: &RustToolchain, tools: &HostTools)
         return selected(Linker::Cross, "no other linker found for this target");
     }
     if static_glibc {
-        let problem = "no linker found for static glibc, which requires gcc";
+        let problem = "linking glibc statically requires a cross gcc, but none was found";
         return Err(no_linker(triple, problem, Some(LinkerChoice::Gcc), target));
     }
     Err(match compiles_c {
@@ -78,7 +78,8 @@ fn first_usable(build: &BuildFacts<'_>, rust: &RustToolchain, tools: &HostTools)
     })
 }
 
-/// Reports whether a build links glibc statically, which zig does not support because it includes no static glibc.
+/// Reports whether a build links glibc statically. zig does not support this, because it does not include a static
+/// glibc.
 fn is_static_glibc(build: &BuildFacts<'_>) -> bool {
     !build.is_musl() && build.links_statically()
 }
@@ -103,7 +104,7 @@ fn check_sysroot_packages(build: &BuildFacts<'_>, tools: &HostTools) -> Result<(
     Ok(())
 }
 
-/// Fails if a build that zig cannot link requests zig, either by name or by setting a minimum glibc version.
+/// Fails if a build requests zig, by name or by setting a minimum glibc version, but zig cannot link it.
 fn check_zig_can_link(build: &BuildFacts<'_>) -> Result<(), Failure> {
     let is_requested = match build.settings.linker {
         Some(linker) => linker == LinkerChoice::Zig,
@@ -117,7 +118,7 @@ fn check_zig_can_link(build: &BuildFacts<'_>) -> Result<(), Failure> {
         .hint("set linker = \"gcc\" and remove `glibc`, which has no effect on static binaries"))
 }
 
-/// Fails if `glibc` is set together with a linker that ignores it.
+/// Fails if `glibc` is set but the configured linker would ignore it.
 fn check_glibc_floor(build: &BuildFacts<'_>) -> Result<(), Failure> {
     let Some(floor) = &build.settings.glibc else { return Ok(()) };
     let requests_another = build.settings.linker.is_some_and(|linker| linker != LinkerChoice::Zig);
@@ -130,8 +131,8 @@ fn check_glibc_floor(build: &BuildFacts<'_>) -> Result<(), Failure> {
         .hint("remove either `glibc` or the other linker, which is set by `linker` or in cargo's configuration"))
 }
 
-/// Returns a note if cargo's configuration overrides the linker in the settings. `platforms` names the build's
-/// platforms.
+/// Returns a note if cargo's configuration overrides the linker in the settings. `platforms` is the display name of the
+/// build's platforms.
 pub(crate) fn note(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) -> Option<String> {
     match (linker, build.settings.linker) {
         (Linker::Configured(configured), Some(requested)) => Some(format!(
@@ -157,7 +158,7 @@ mod tests {
         BuildSettings { triple: triple.to_owned(), profile: "release".into(), ..BuildSettings::default() }
     }
 
-    /// Adds a dependency that compiles C to all builds.
+    /// Adds a dependency with C code to all builds.
     fn compile_c(facts: &mut Facts) {
         let summary =
             || DependencySummary { packages: 1, needs_c: Some("ring".into()), ..DependencySummary::default() };
@@ -356,8 +357,8 @@ mod tests {
 
         let gcc = |triple| BuildSettings { linker: Some(LinkerChoice::Gcc), ..build(triple) };
         let failure = select(&gcc(MUSL), &only_gnu).unwrap_err();
-        let problem = "linker = \"gcc\" is set, but aarch64-linux-musl-gcc is not on PATH; aarch64-linux-gnu-gcc links \
-                       only glibc";
+        let problem = "linker = \"gcc\" is set, but aarch64-linux-musl-gcc is not on PATH (aarch64-linux-gnu-gcc \
+                       supports only glibc)";
         assert_eq!(failure.to_string(), format!("linux/arm64, {MUSL}: {problem}"));
         assert!(failure.hints()[1].contains("`--libc gnu`"), "{:?}", failure.hints());
         assert_eq!(

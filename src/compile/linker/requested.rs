@@ -1,4 +1,4 @@
-//! Checks whether the linker that the settings request can be used.
+//! Checks whether the linker requested in the settings can be used.
 
 use super::errors::{no_gcc, no_linker};
 use super::types::{Linker, LinkerSelection};
@@ -20,7 +20,7 @@ pub(crate) fn requested(
         LinkerChoice::Host if links_for(&rust.host, triple) => selected(Linker::Host),
         LinkerChoice::Host => {
             let problem =
-                format!("linker = \"host\" is set, but the compiler of {} cannot link for this target", rust.host);
+                format!("linker = \"host\" is set, but the {} compiler cannot link for this target", rust.host);
             let message = format!("{}: {problem}", Platform::describe_triple(triple));
             Err(Failure::new(Class::Toolchain, message).hint(
                 "remove `linker` to have a linker chosen automatically, or set it only for platforms that the host can \
@@ -28,8 +28,9 @@ pub(crate) fn requested(
             ))
         }
         LinkerChoice::RustLld if !build.target.self_contained => {
-            let message =
-                format!("{triple}: linker = \"rust-lld\" is set, but the toolchain has no C runtime for this target");
+            let message = format!(
+                "{triple}: linker = \"rust-lld\" is set, but the toolchain includes no C runtime for this target"
+            );
             Err(Failure::new(Class::Toolchain, message).hint("use a musl target, or set linker = \"zig\""))
         }
         LinkerChoice::RustLld if rust.has_rust_lld => selected(Linker::RustLld),
@@ -60,8 +61,8 @@ pub(crate) fn requested(
     }
 }
 
-/// Reports whether the host's compiler can link for a target. On x86-64, it can also link for 32-bit x86. Targets with
-/// musl do not depend on the host's libc.
+/// Reports whether the host's compiler can link for a target. On x86-64, it can also link for 32-bit x86. Musl targets
+/// do not depend on the host's libc.
 fn links_for(host: &str, triple: &str) -> bool {
     let has_libc = triple.contains("-musl") || host.contains("-linux-gnu");
     let [host_architecture, target] = [host, triple].map(|triple| triple.split('-').next().unwrap_or_default());
@@ -95,8 +96,7 @@ mod tests {
         let mut facts = Facts::default();
         facts.rust.host = AMD64.to_owned();
         let failure = requested(LinkerChoice::Host, &facts.build(&settings), &facts.rust, &facts.tools).unwrap_err();
-        let problem =
-            "linker = \"host\" is set, but the compiler of x86_64-unknown-linux-gnu cannot link for this target";
+        let problem = "linker = \"host\" is set, but the x86_64-unknown-linux-gnu compiler cannot link for this target";
         assert_eq!(failure.to_string(), format!("linux/arm64, {ARM64}: {problem}"));
     }
 }

@@ -10,9 +10,9 @@ pub(crate) enum Linker {
     Configured(String),
     /// The host's compiler, which rustc calls by default.
     Host,
-    /// The lld in the Rust toolchain, with the C runtime that the toolchain includes for musl targets.
+    /// The lld in the Rust toolchain, with the toolchain's C runtime for musl targets.
     RustLld,
-    /// `zig cc`, through the wrapper scripts of cargo-zigbuild.
+    /// `zig cc`, run through cargo-zigbuild's wrapper scripts.
     Zig,
     /// A cross gcc on PATH.
     Gcc(String),

@@ -1,5 +1,5 @@
-//! Fetches Debian packages for other architectures with apt, and unpacks them in separate directories. This requires no
-//! root, and uses the machine's apt sources, keys, pins and proxies without changing its packages, lists or
+//! Fetches Debian packages for other architectures with apt, and unpacks them into separate directories. This does not
+//! require root. It uses the machine's apt sources, keys, pins and proxies, but does not change its packages, lists or
 //! architectures.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,13 +19,13 @@ use crate::platform::Libc;
 use crate::process::Cmd;
 use crate::ui::Ui;
 
-/// The programs that fetching packages requires.
+/// The programs that are required for fetching packages.
 pub(crate) const PROGRAMS: [&str; 3] = ["apt-get", "apt-cache", "dpkg-deb"];
 
-/// The name of the file that lists a sysroot's packages. It is written last.
+/// The name of the file that lists a sysroot's packages. It is written last, so its presence marks a complete sysroot.
 const RECORD: &str = "multiarch.list";
 
-/// How long a sysroot is used before apt is run to check for newer packages.
+/// How long a sysroot is used before apt checks for newer packages.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Fetches every sysroot that is missing or stale. apt's lists and the packages are stored in `cache_dir`.
@@ -61,8 +61,8 @@ fn is_fresh(sysroot: &Sysroot) -> bool {
     age.is_some_and(|age| age < FRESH)
 }
 
-/// Creates a sysroot. If `before`, the record of the existing one, already lists the same packages, only its age is
-/// reset.
+/// Creates a sysroot. `before` is the record of the existing sysroot. If it already lists the same packages, the
+/// existing sysroot is only marked as fresh.
 fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
     let Apt { sysroot, ui, .. } = *apt;
     apt.create_dirs()?;
@@ -91,7 +91,7 @@ fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
         let output = cmd.output()?;
         if !output.status.success() {
             let message = format!("cannot unpack {}: {}", package.with_version(), output.stderr.trim());
-            return Err(Failure::new(Class::Toolchain, message).hint("check for free disk space: `df -h`").into());
+            return Err(Failure::new(Class::Toolchain, message).hint("check the free disk space: `df -h`").into());
         }
     }
     relocate::relocate(dir, &sysroot.multiarch)?;
@@ -105,11 +105,11 @@ fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// A separate apt environment for one architecture in the user's cache directory.
+/// A separate apt environment for one architecture, stored in the user's cache directory.
 struct Apt<'a> {
     sysroot: &'a Sysroot,
     root: Utf8PathBuf,
-    /// The directory of downloaded packages, which are named by their hashes.
+    /// The directory of downloaded packages, which are named after their hashes.
     archives: Utf8PathBuf,
     offline: bool,
     ui: &'a Ui,
@@ -150,15 +150,15 @@ impl<'a> Apt<'a> {
         Cmd::new(program).args(["-c", config.as_str(), "-q=2"]).env("LC_ALL", "C")
     }
 
-    /// Updates apt's lists and returns apt's errors. Errors are not fatal, because the required lists may still be
-    /// available.
+    /// Updates apt's lists and returns apt's error output. Errors are not fatal, because the required lists may still
+    /// be available.
     fn update(&self) -> Result<String> {
         let cmd = self.command("apt-get").arg("update");
         self.ui.command(&cmd);
         Ok(cmd.output()?.stderr)
     }
 
-    /// Returns those of the named packages that are in apt's lists.
+    /// Returns the named packages that are in apt's lists.
     fn show(&self, names: &BTreeSet<String>) -> Result<Vec<DebianPackage>> {
         // Ignore the exit status: apt-cache fails if it finds none of the packages.
         let cmd = self.command("apt-cache").args(["show", "--no-all-versions"]).args(names);
@@ -169,7 +169,7 @@ impl<'a> Apt<'a> {
         self.archives.join(format!("{}.deb", package.sha256))
     }
 
-    /// Downloads the packages that are not in the cache. apt verifies downloads against the signed lists, and cached
+    /// Downloads the packages that are not in the cache. apt verifies downloads against the signed lists, but cached
     /// files are verified here.
     fn download(&self, packages: &BTreeSet<DebianPackage>) -> Result<()> {
         let has = |package: &DebianPackage| -> Result<bool> {
@@ -227,7 +227,7 @@ impl<'a> Apt<'a> {
         Ok(())
     }
 
-    /// Returns the failure for a requested package that is not available. `update_errors` contains the errors that apt
+    /// Returns the error for a requested package that is not available. `update_errors` contains the errors that apt
     /// printed while updating its lists.
     fn unknown(&self, name: &str, update_errors: &str) -> Failure {
         let Sysroot { platform, architecture, .. } = self.sysroot;
@@ -256,14 +256,14 @@ impl<'a> Apt<'a> {
         failure(message)
             .hint("check that your package sources are reachable: `apt-get update`")
             .hint(format!(
-                "or add a source with [arch={architecture}]: Debian supports riscv64 since version 13, and Ubuntu has \
-                 all architectures except amd64 and i386 in its ports archive"
+                "or add a source with [arch={architecture}]: Debian has supported riscv64 since version 13, and \
+                 Ubuntu has all architectures except amd64 and i386 in its ports archive"
             ))
             .hint(sysroot_by_hand(platform.triple(Libc::Gnu)))
     }
 }
 
-/// Returns the first error in apt's output. Falls back to the first warning, the first notice, and the last line.
+/// Returns the first error in apt's output, or else the first warning, the first notice or the last line.
 fn first_error(stderr: &str) -> String {
     let first = |prefix: &'static str| stderr.lines().find_map(move |line| line.strip_prefix(prefix));
     first("E: ")

@@ -1,4 +1,4 @@
-//! Determines the sysroots that builds request, and the flags and variables with which compilers and build scripts find
+//! Determines the sysroots that builds request, and the flags and variables that let compilers and build scripts find
 //! their headers and libraries.
 
 pub(crate) mod apt;
@@ -11,7 +11,7 @@ use super::facts::{BuildFacts, Sysroot};
 use crate::plan::{Build, Paths};
 use crate::platform::Platform;
 
-/// Returns the sysroots that builds request, by target triple.
+/// Returns the sysroots that builds request, keyed by target triple.
 pub(crate) fn requested(builds: &[Build], paths: &Paths) -> BTreeMap<String, Sysroot> {
     let mut sysroots: BTreeMap<String, Sysroot> = BTreeMap::new();
     for settings in builds.iter().map(|build| &build.settings).filter(|settings| !settings.sysroot_packages.is_empty())
@@ -35,8 +35,8 @@ impl Sysroot {
     pub(crate) fn rustflags(&self) -> Vec<String> {
         vec![
             format!("-Lnative={}/usr/lib/{}", self.dir, self.multiarch),
-            // Shared libraries may depend on each other, or on a newer glibc than zig's. The dynamic loader resolves
-            // those symbols.
+            // Shared libraries may depend on each other, or on a newer glibc than zig's. Leave their undefined symbols
+            // to the dynamic loader.
             "-Clink-arg=-Wl,--allow-shlib-undefined".to_owned(),
         ]
     }
@@ -51,7 +51,7 @@ impl Sysroot {
     }
 }
 
-/// Returns the variables with which build scripts find the sysroot's headers and libraries, except those that the user
+/// Returns the variables that let build scripts find the sysroot's headers and libraries, except those that the user
 /// has set.
 pub(crate) fn variables(build: &BuildFacts<'_>) -> Vec<(String, String)> {
     let Some(sysroot) = build.sysroot else { return Vec::new() };
@@ -113,7 +113,7 @@ mod tests {
         }
     }
 
-    /// Returns facts with a sysroot for the packages of `build`, and with variables that the user has set.
+    /// Returns facts with a sysroot for the packages of `build`, and with `variables` set by the user.
     fn facts(build: &BuildSettings, variables: &[&str]) -> Facts {
         let sysroot = Sysroot {
             platform: "linux/arm64".parse().unwrap(),
@@ -156,9 +156,10 @@ mod tests {
 
     #[test]
     fn does_not_override_variables_set_by_the_user() {
-        // The expected numbers of variables: pkg-config paths, ALLOW_CROSS, OpenSSL directories, STATIC.
+        // Each case ends with the expected number of variables, in this order: pkg-config paths, ALLOW_CROSS, OpenSSL
+        // directories, and OPENSSL_STATIC.
         for (why, set, env, flag, expected) in [
-            ("nothing", &[][..], "X", "", [2, 1, 3, 0]),
+            ("no variables", &[][..], "X", "", [2, 1, 3, 0]),
             ("for the host", &["PKG_CONFIG_PATH"], "X", "", [2, 1, 3, 0]),
             ("for the target", &["PKG_CONFIG_PATH_aarch64-unknown-linux-gnu"], "X", "", [0, 1, 3, 0]),
             ("for all cross targets", &["TARGET_PKG_CONFIG_LIBDIR"], "PKG_CONFIG_ALLOW_CROSS", "", [0, 0, 3, 0]),

@@ -1,4 +1,4 @@
-//! Parses Debian packages from apt's output, and determines the packages that a sysroot consists of.
+//! Parses Debian packages from apt's output, and determines which packages a sysroot needs.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,13 @@ pub(crate) struct DebianPackage {
     pub version: String,
     pub sha256: String,
     section: String,
-    /// The dependencies, each with its alternatives, in the form of apt's arguments: `libssl3=3.0.22-1` or `libssl3`.
+    /// The dependencies, each a list of alternatives in the form of apt arguments, such as `libssl3=3.0.22-1` or
+    /// `libssl3`.
     depends: Vec<Vec<String>>,
 }
 
 impl DebianPackage {
-    /// Returns the argument that selects this version of the package in apt's commands.
+    /// Returns the apt argument that selects this version of the package.
     pub(crate) fn with_version(&self) -> String {
         format!("{}={}", self.name, self.version)
     }
@@ -66,14 +67,14 @@ pub(crate) fn apt_name(dependency: &str) -> String {
     version.map_or_else(|| name.to_owned(), |(version, _)| format!("{name}={version}"))
 }
 
-/// Reports whether a package belongs to the C library or the compiler. The linker provides these, and other versions
-/// would conflict with them.
+/// Reports whether a package belongs to the C library or the compiler. The linker already provides these, and the
+/// packages would conflict with them.
 fn is_provided_by_linker(name: &str) -> bool {
     const PREFIXES: [&str; 6] = ["libc6", "libc-dev", "linux-libc-dev", "libcrypt-dev", "libgcc-", "libstdc++"];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Why the packages for a sysroot could not be determined.
+/// The reason why a sysroot's packages could not be determined.
 #[derive(Debug)]
 pub(crate) enum ClosureError {
     /// apt found no package with this name.
@@ -81,9 +82,9 @@ pub(crate) enum ClosureError {
     LookUp(anyhow::Error),
 }
 
-/// Returns the packages that are needed to link against the `requested` ones: these packages, the development packages
-/// that they depend on, and the libraries of each. Programs and dependencies that libraries only need at run time are
-/// excluded. `look_up` returns those of the named packages that apt can find.
+/// Returns the packages needed to link against the `requested` ones: the requested packages themselves, the development
+/// packages that they depend on, and the libraries of each. Programs are excluded, and so are dependencies that
+/// libraries need only at run time. `look_up` returns the named packages that apt can find.
 pub(crate) fn closure(
     requested: &BTreeSet<String>,
     look_up: impl Fn(&BTreeSet<String>) -> Result<Vec<DebianPackage>>,
@@ -122,8 +123,8 @@ fn add(package: &DebianPackage, closure: &mut BTreeSet<DebianPackage>, dependenc
     closure.insert(package.clone());
 }
 
-/// Returns the first alternative of a dependency that apt can find. The exact version is preferred, but apt's candidate
-/// version is used if the exact one is not available.
+/// Returns the first alternative of a dependency that apt can find, preferably in the exact version required, and
+/// otherwise in the version that apt would install.
 fn find<'a>(alternatives: &[String], known: &'a [DebianPackage]) -> Option<&'a DebianPackage> {
     let exact = alternatives.iter().find_map(|name| known.iter().find(|package| package.matches(name)));
     exact.or_else(|| alternatives.iter().find_map(|name| known.iter().find(|package| package.name == bare(name))))
@@ -138,8 +139,8 @@ fn with_bare_names<'a>(names: impl IntoIterator<Item = &'a String>) -> BTreeSet<
     names.into_iter().flat_map(|name| [name.clone(), bare(name).to_owned()]).collect()
 }
 
-/// Returns the record of a sysroot: the requested packages on the first line, followed by all packages that it consists
-/// of.
+/// Returns a sysroot's record: the requested packages on the first line, followed by a line for each package in the
+/// sysroot.
 pub(crate) fn record(packages: &BTreeSet<String>, closure: &BTreeSet<DebianPackage>) -> String {
     let lines = closure.iter().map(|package| format!("{} {} {}\n", package.name, package.version, package.sha256));
     format!("{}\n{}", request_line(packages), lines.collect::<String>())
@@ -178,7 +179,7 @@ mod tests {
             (&["libssl-dev"][..], "libssl-dev=3.0 libssl3=3.0"),
             (&["libpq-dev"], "libpq-dev=15 libpq5=15 libssl-dev=3.0 libssl3=3.0"),
             (&["libssl3=3.5"], "libssl3=3.5"),
-            // Requested packages are always included, but not the dependencies of a program.
+            // Requested packages are always included, but a program's dependencies are not.
             (&["tool", "libc6-dev"], "libc6-dev=2 tool=1"),
             // The lists do not contain the required version, so the available one is used.
             (&["libodd-dev"], "libodd-dev=1 libssl3=3.0"),

@@ -1,4 +1,4 @@
-//! Adapts packages that are unpacked in a directory other than `/`, so that compilers can use them.
+//! Adapts packages that are unpacked outside `/` so that compilers can use them.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Result;
 use camino::Utf8Path;
 
-/// Makes absolute symbolic links relative, and merges directories for compilers other than Debian's. Libraries in
+/// Makes absolute symbolic links relative, and merges directories that only Debian's compilers search: libraries in
 /// `/lib` are copied to `/usr/lib`, and architecture-specific headers to `/usr/include`. `multiarch` is Debian's
 /// library directory, such as `aarch64-linux-gnu`.
 pub(crate) fn relocate(root: &Utf8Path, multiarch: &str) -> Result<()> {
@@ -34,7 +34,7 @@ fn make_links_relative(dir: &Path, depth: usize) -> Result<()> {
     Ok(())
 }
 
-/// Copies files from one directory to another, except those that already exist there.
+/// Copies files recursively from one directory to another, except those that already exist there.
 fn merge(from: &Utf8Path, into: &Utf8Path) -> Result<()> {
     let entries = match from.read_dir_utf8() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -47,7 +47,7 @@ fn merge(from: &Utf8Path, into: &Utf8Path) -> Result<()> {
         if path.is_dir() {
             merge(path, &to)?;
         } else if !to.exists() && path.is_file() {
-            // Copy the targets of links, because a relative link would point elsewhere in the other directory.
+            // Copy the targets of links, because relative links would be broken in the other directory.
             fs_err::copy(path, &to)?;
         }
     }

@@ -11,18 +11,18 @@ use crate::plan::Paths;
 use crate::process::Cmd;
 use crate::ui::Ui;
 
-/// The first buildx version whose `inspect` command shows the `buildkitd.toml` of a builder.
+/// The first buildx version whose `inspect` command shows a builder's `buildkitd.toml`.
 const SHOWS_CONFIG: (u64, u64) = (0, 17);
 
 /// A builder that can build all images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Builder {
-    /// The name of the builder, or `None` for the current one.
+    /// The name of the builder, or `None` for the current builder.
     pub name: Option<String>,
     pub driver: String,
-    /// Whether the builder has several nodes, which build different platforms.
+    /// Whether the builder has several nodes that build different platforms.
     pub is_multi_node: bool,
-    /// Set if the builder must be created first.
+    /// The builder to create first, or `None` if it already exists.
     pub to_create: Option<BuilderToCreate>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Builder {
 pub(crate) struct BuilderToCreate {
     /// The reason why the current builder cannot be used.
     pub why: String,
-    /// The content of its `buildkitd.toml`, or an empty string if it needs none.
+    /// The content of the new builder's `buildkitd.toml`, or an empty string if it needs none.
     config: String,
 }
 
@@ -42,8 +42,8 @@ impl BuilderToCreate {
     }
 }
 
-/// Finds a builder that uses plain HTTP for the given hosts: the one called `name` or, if unset, the current one.
-/// Returns a builder to create if the current one cannot be used.
+/// Finds a builder that uses plain HTTP for the given hosts: the builder called `name`, or the current builder if
+/// `name` is `None`. If the current builder cannot be used, returns a new builder to create.
 pub(crate) fn find(name: Option<&str>, plain_http: &PlainHttpHosts, ui: &Ui) -> Result<Builder, BuilderError> {
     choose(name, plain_http, &DockerStatus::probe(name, ui)?, ui)
 }
@@ -87,12 +87,12 @@ fn existing(name: Option<&str>, info: &BuilderInfo) -> Builder {
     }
 }
 
-/// Reports whether a builder accepts only TLS connections to a host.
+/// Reports whether a builder connects to a host only over TLS.
 fn requires_tls(name: Option<&str>, info: &BuilderInfo, docker: &DockerStatus, host: &str) -> bool {
     match info.driver.as_str() {
         "docker" => !docker.registries.allow_plain_http(host),
-        // Older versions of buildx do not show the configuration, so a builder given by name is assumed to allow plain
-        // HTTP.
+        // Older versions of buildx do not show the configuration, so assume that a builder selected by name allows
+        // plain HTTP.
         "docker-container" if docker.has_buildx(SHOWS_CONFIG) || name.is_none() => !has_plain_http(&info.text, host),
         _ => false,
     }
@@ -108,9 +108,9 @@ fn classic_store(name: &str) -> Failure {
 fn https_only(name: &str, driver: &str, host: &str, image: &str) -> Failure {
     let message = format!("builder '{name}' does not allow plain HTTP to {host}, which {image} requires");
     let failure = Failure::new(Class::Engine, message)
-        .hint("remove `builder` to create a suitable one, or use the embedded engine: `--engine embedded`");
+        .hint("remove `builder` so that a suitable one is created, or use the embedded engine: `--engine embedded`");
     if driver == "docker" {
-        failure.hint(format!("or allow it in the daemon.json of the daemon: \"insecure-registries\": [\"{host}\"]"))
+        failure.hint(format!("or allow plain HTTP in Docker's daemon.json: \"insecure-registries\": [\"{host}\"]"))
     } else {
         failure.hint(format!(
             "or recreate the builder with `--buildkitd-config FILE`, where FILE contains [registry.\"{host}\"] http = true"
@@ -132,7 +132,7 @@ fn managed_builder(why: String, plain_http: &PlainHttpHosts, ui: &Ui) -> Result<
 pub(crate) fn create_command(builder: &Builder, paths: &Paths) -> Option<Cmd> {
     let (to_create, name) = (builder.to_create.as_ref()?, builder.name.as_deref()?);
     let create = ["buildx", "create", "--name", name, "--driver", "docker-container", "--bootstrap"];
-    // On the default network, the builder could not reach a registry on the loopback interface of the host.
+    // On the default network, the builder could not reach a registry on the host's loopback interface.
     let cmd = Cmd::new("docker").args(create).args(["--driver-opt", "network=host"]);
     Some(if to_create.config.is_empty() { cmd } else { cmd.args(["--buildkitd-config", config_file(paths).as_str()]) })
 }
@@ -158,13 +158,14 @@ pub(crate) fn create(builder: &Builder, paths: &Paths, ui: &Ui) -> Result<()> {
         return Ok(());
     }
     if created.stderr.contains("existing instance") {
-        // Another run has created the builder in the meantime. Wait until it has started.
+        // Another run created the builder in the meantime. Wait until the builder has started.
         let bootstrapped = docker(["buildx", "inspect", "--bootstrap", name], ui)?;
         if bootstrapped.status.success() {
             return Ok(());
         }
     }
-    // Removes an incomplete builder, which the next run would try to use. Errors are ignored: it may not exist.
+    // Remove an incomplete builder, which the next run would otherwise try to use. Ignore errors, because the builder
+    // may not exist.
     let _ = docker(["buildx", "rm", name], ui);
     Err(creation_failed(name, to_create, &created.stderr).into())
 }

@@ -1,5 +1,5 @@
-//! BuildKit configuration for registries without TLS. Builders pull images themselves, and do not read the
-//! `insecure-registries` setting of this tool.
+//! Configures BuildKit for registries without TLS. Builders pull images themselves, and do not read this tool's
+//! `insecure-registries` setting.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use crate::dockerfile::instructions::{InstructionText, instructions};
 use crate::oci::digest::hex;
 use crate::oci::reference::is_loopback;
 
-/// Hosts that a builder must access over plain HTTP, each with an example of an image to pull from it.
+/// Hosts that a builder must access over plain HTTP, each mapped to an example image that is pulled from it.
 pub(crate) type PlainHttpHosts = BTreeMap<String, String>;
 
 /// Returns the hosts in `insecure` that Dockerfiles pull images from. Omits loopback hosts, which every builder
@@ -41,7 +41,7 @@ fn pulled_references<'a>(instruction: &'a InstructionText<'_>) -> impl Iterator<
     })
 }
 
-/// The registry settings of the Docker daemon, as reported by `docker info`.
+/// The Docker daemon's registry settings, as reported by `docker info`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct DaemonRegistries {
@@ -90,7 +90,7 @@ pub(crate) fn buildkitd_toml(hosts: &PlainHttpHosts) -> String {
     hosts.keys().map(|host| format!("[registry.\"{host}\"]\nhttp = true\n")).collect()
 }
 
-/// Reports whether the output of `docker buildx inspect` (0.17 or newer) shows plain HTTP for a host.
+/// Reports whether the output of `docker buildx inspect` (0.17 or newer) shows that plain HTTP is enabled for a host.
 pub(crate) fn has_plain_http(inspected: &str, host: &str) -> bool {
     let lines = inspected.lines().map(|line| line.trim_start_matches([' ', '>']).trim());
     let registry = [format!("[registry.\"{host}\"]"), format!("[registry.'{host}']")];
@@ -99,8 +99,8 @@ pub(crate) fn has_plain_http(inspected: &str, host: &str) -> bool {
     section.any(|line| line.replace(' ', "") == "http=true")
 }
 
-/// Returns the name of the builder for a set of hosts. Different sets have different names, so an existing builder can
-/// be reused.
+/// Returns the name of the builder for a set of hosts. The name depends on the hosts, so that a builder is reused only
+/// for the same hosts.
 pub(crate) fn builder_name(hosts: &PlainHttpHosts) -> String {
     if hosts.is_empty() {
         return "multiarch".to_owned();

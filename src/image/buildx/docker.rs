@@ -9,21 +9,22 @@ use crate::error::{Class, Failure};
 use crate::process::{Cmd, ProgramOutput, find_program};
 use crate::ui::Ui;
 
-/// The oldest buildx that supports all flags in use (`ls --format`, `--annotation`, `--metadata-file`).
+/// The oldest buildx version that supports all the flags that this tool uses (`ls --format`, `--annotation`,
+/// `--metadata-file`).
 const OLDEST_BUILDX: (u64, u64) = (0, 13);
 
 /// The state of the local Docker installation.
 #[derive(Debug, Default)]
 pub(crate) struct DockerStatus {
-    /// Whether the client is on PATH.
+    /// Whether the `docker` client is on PATH.
     pub installed: bool,
     /// The version of the client, or `None` if it does not report one.
     pub client_version: Option<String>,
     /// The version of the daemon, or `None` if it cannot be reached.
     pub server_version: Option<String>,
-    /// Docker's error messages if the daemon cannot be reached, and empty otherwise.
+    /// Docker's error messages if the daemon cannot be reached, or an empty string otherwise.
     daemon_errors: String,
-    /// The version of the buildx plugin.
+    /// The version of the buildx plugin, or `None` if the plugin is missing or broken.
     pub buildx_version: Option<String>,
     /// Whether the daemon uses the containerd image store.
     pub uses_containerd: bool,
@@ -41,16 +42,16 @@ enum BuilderStatus {
     Failed(String),
 }
 
-/// The details of a builder from `docker buildx inspect`.
+/// The details of a builder, as printed by `docker buildx inspect`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct BuilderInfo {
     pub name: String,
     pub driver: String,
-    /// Number of nodes.
+    /// The number of nodes.
     pub nodes: usize,
     /// The platforms reported by all nodes, without duplicates.
     pub platforms: IndexSet<String>,
-    /// The complete output of the command.
+    /// The complete output of `docker buildx inspect`.
     pub text: String,
 }
 
@@ -117,7 +118,7 @@ struct ClientPlugin {
 }
 
 impl DockerStatus {
-    /// Probes the client, the daemon, and the builder called `builder`, or the current builder if it is `None`.
+    /// Probes the client, the daemon, and the builder called `builder`, or the current builder if `builder` is `None`.
     pub(crate) fn probe(builder: Option<&str>, ui: &Ui) -> Result<DockerStatus> {
         if find_program("docker").is_none() {
             return Ok(DockerStatus::default());
@@ -145,7 +146,7 @@ impl DockerStatus {
             output.stderr.trim().to_owned()
         };
         let plugins = info.client_info.plugins.unwrap_or_default().into_iter();
-        // Docker reports no version for a broken plugin.
+        // Docker reports an empty version for a broken plugin.
         let mut buildx = plugins.filter(|plugin| plugin.name == "buildx" && !plugin.version.is_empty());
         let driver_status = info.driver_status.unwrap_or_default();
         DockerStatus {
@@ -202,7 +203,7 @@ impl DockerStatus {
         }
     }
 
-    /// Reports whether the version of buildx is `version` or newer.
+    /// Reports whether buildx has the given version or a newer one.
     pub(crate) fn has_buildx(&self, version: (u64, u64)) -> bool {
         self.buildx_version.as_deref().and_then(major_minor).is_some_and(|actual| actual >= version)
     }
@@ -224,13 +225,13 @@ fn check_version(version: Option<&str>) -> Result<(), Failure> {
     }
 }
 
-/// Parses the major and minor number of a version. Returns `None` for development builds.
+/// Parses the major and minor version numbers. Returns `None` for development builds.
 fn major_minor(version: &str) -> Option<(u64, u64)> {
     let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u64>);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// Returns an error with Docker's own message and hints for fixing it.
+/// Returns an error with Docker's own message and hints for fixing the problem.
 fn no_daemon(errors: &str) -> Failure {
     let message = errors.trim_start_matches("ERROR: ").trim_start_matches("Error: ");
     let failure = Failure::new(Class::Engine, format!("docker reported an error: {}", message.trim()));
@@ -248,7 +249,7 @@ fn no_daemon(errors: &str) -> Failure {
     }
 }
 
-/// Inspects a builder, or the current one if `name` is `None`.
+/// Inspects the builder called `name`, or the current builder if `name` is `None`.
 fn inspect(name: Option<&str>, ui: &Ui) -> Result<BuilderStatus> {
     let output = docker(["buildx", "inspect"].into_iter().chain(name), ui)?;
     Ok(match parse_builder(output.stdout) {
@@ -263,13 +264,13 @@ fn parse_builder(text: String) -> Option<BuilderInfo> {
     let name = field(&text, "Name").unwrap_or_default();
     let nodes = text.lines().filter(|line| line.starts_with("Name:")).count().saturating_sub(1);
     let listed = text.lines().filter_map(|line| line.strip_prefix("Platforms:")).flat_map(|names| names.split(','));
-    // An asterisk marks platforms that were configured for the node.
+    // An asterisk marks platforms that the user configured for the node.
     let names = listed.map(|name| name.trim().trim_end_matches('*')).filter(|name| !name.is_empty());
     let platforms = names.map(str::to_owned).collect();
     Some(BuilderInfo { name, driver, nodes, platforms, text })
 }
 
-/// Returns the value of a field in the output of `docker buildx inspect`, which has no JSON format.
+/// Returns a field's value from the output of `docker buildx inspect`, which cannot print JSON.
 pub(crate) fn field(text: &str, name: &str) -> Option<String> {
     text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
 }
@@ -281,7 +282,7 @@ pub(crate) fn docker<'a>(args: impl IntoIterator<Item = &'a str>, ui: &Ui) -> Re
     cmd.output()
 }
 
-/// Reports whether the daemon runs on this machine and therefore uses its binfmt_misc handlers.
+/// Reports whether the daemon runs on this machine and therefore uses this machine's binfmt_misc handlers.
 pub(crate) fn is_local(ui: &Ui) -> bool {
     let host = docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], ui).map(|output| output.stdout);
     host.map_or(true, |host| host.trim().is_empty() || host.starts_with("unix://"))

@@ -36,7 +36,7 @@ pub(crate) struct BuildCommand {
 
 impl BuildxEngine<'_> {
     /// Returns the commands that build an image: a single command for all platforms or, if the builder has several
-    /// nodes, one command for each platform. buildx cannot write a layout of an image that several nodes have built.
+    /// nodes, one command for each platform. buildx cannot write a single layout for an image built by several nodes.
     pub(crate) fn commands(&self, image: &Image, staged: &StagedContext) -> Vec<BuildCommand> {
         let platforms: Vec<Platform> = image.platforms.iter().map(|platform| platform.platform).collect();
         if !self.builder.is_multi_node {
@@ -61,8 +61,8 @@ impl BuildxEngine<'_> {
         if let Some(name) = &self.builder.name {
             cmd = cmd.args(["--builder", name]);
         }
-        // Write an index even for a single platform, because a daemon does not check the architecture of a plain
-        // manifest.
+        // Write an index even for a single platform, because Docker does not check the architecture of an image without
+        // an index.
         cmd = cmd.args(["--build-arg", "BUILDKIT_MULTI_PLATFORM=1"]);
         let options = &image.buildx;
         for (name, value) in staged.dockerfile.build_args.iter().chain(&options.build_args) {
@@ -88,7 +88,7 @@ impl BuildxEngine<'_> {
             .args(&options.args)
             .args(["--file", staged.dir.join("Dockerfile").as_str(), staged.dir.as_str()])
             .env("SOURCE_DATE_EPOCH", self.source_date_epoch.to_string())
-            // Relative paths in the configuration are relative to the workspace root, not to the current directory.
+            // Paths in the configuration are relative to the workspace root, not to the current directory.
             .dir(self.paths.root.as_str());
         BuildCommand { cmd, layout_dir }
     }
@@ -101,7 +101,7 @@ impl BuildxEngine<'_> {
         let failure = format!("failed to build image '{}'", image.name);
         ui.timed(Phase::Layout, format_args!("{} by buildx", image.name), || {
             commands.iter().try_for_each(|BuildCommand { cmd, layout_dir }| {
-                // buildx would add the image to an existing layout.
+                // If the layout already existed, buildx would add the image to it.
                 if layout_dir.exists() {
                     fs_err::remove_dir_all(layout_dir)?;
                 }
@@ -117,8 +117,8 @@ impl BuildxEngine<'_> {
     }
 }
 
-/// Returns the value of `--output` for an OCI layout. `rewrite-timestamp` sets all new files to SOURCE_DATE_EPOCH,
-/// including directories that COPY creates.
+/// Returns the `--output` value for an OCI layout. `rewrite-timestamp` sets the modification time of all new files to
+/// SOURCE_DATE_EPOCH, including directories created by COPY.
 fn output(image: &Image, dir: &Utf8Path) -> String {
     let mut output = format!("type=oci,tar=false,rewrite-timestamp=true,{}", csv_field("dest", dir.as_str()));
     let level = image.compression_level.map(|level| format!(",compression-level={level}")).unwrap_or_default();
@@ -130,7 +130,7 @@ fn output(image: &Image, dir: &Utf8Path) -> String {
     output
 }
 
-/// Formats `name=value` as a field of a comma-separated option of buildx, quoted if needed.
+/// Formats `name=value` as a field of a comma-separated buildx option, quoting it if needed.
 fn csv_field(name: &str, value: &str) -> String {
     if value.contains([',', '"']) {
         format!("\"{name}={}\"", value.replace('"', "\"\""))
@@ -139,8 +139,8 @@ fn csv_field(name: &str, value: &str) -> String {
     }
 }
 
-/// Runs buildx. Prints its output immediately with `-vv`, and otherwise only the last lines if it fails. The error
-/// message starts with `failure`.
+/// Runs buildx. With `-vv`, prints its output as it appears; otherwise, prints only the last lines, and only if buildx
+/// fails. The error message starts with `failure`.
 fn run(cmd: &Cmd, failure: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
     ui.command(cmd);
     let mut lines = Vec::new();
@@ -170,12 +170,13 @@ fn run(cmd: &Cmd, failure: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
     } else {
         Failure::new(Class::Engine, message)
             .hint(format!("inspect the build context: {context}"))
-            .hint("run again with `-vv` to see the full output of buildx")
+            .hint("run again with `-vv` to see the full buildx output")
     }
     .into())
 }
 
-/// Returns the reason why buildx failed: its last error, or else the last line that does not refer to the help.
+/// Returns the reason why buildx failed: its last error, or else its last line of output other than `See 'docker buildx
+/// build --help'`.
 fn reason(lines: &[String]) -> &str {
     let error = lines.iter().rev().find_map(|line| line.strip_prefix("ERROR: "));
     let last = || lines.iter().rev().map(String::as_str).find(|line| !line.is_empty() && !line.starts_with("See "));

@@ -1,5 +1,5 @@
-//! Emulation for RUN instructions: checks that the kernel can run programs for a platform, natively or with QEMU
-//! registered in binfmt_misc.
+//! Checks that RUN instructions can run programs for a platform, natively or with a QEMU handler that is registered in
+//! binfmt_misc.
 
 use camino::Utf8Path;
 
@@ -42,7 +42,8 @@ pub(crate) fn check(
     .hint("or remove RUN from the template: COPY does not need emulation"))
 }
 
-/// Returns the platforms whose programs cannot run in containers on this machine. `host` is its target triple.
+/// Returns the platforms whose programs cannot run in containers on this machine. `host` is the machine's target
+/// triple.
 pub(crate) fn not_runnable(platforms: &[Platform], host: &str) -> Vec<Platform> {
     platforms.iter().copied().filter(|platform| !platform.is_native_to(host) && !is_emulated(*platform)).collect()
 }
@@ -91,7 +92,7 @@ fn parse(entry: &str) -> BinfmtHandler {
     }
 }
 
-/// Returns the command that registers QEMU handlers for `platforms` that also work in containers.
+/// Returns the command that registers QEMU handlers for `platforms`. These handlers also work in containers.
 pub(crate) fn install_command(platforms: &[Platform]) -> Cmd {
     let names = platforms.iter().map(|platform| platform.architecture()).collect::<Vec<_>>().join(",");
     Cmd::new("docker").args(["run", "--privileged", "--rm", "tonistiigi/binfmt", "--install", &names])

@@ -1,5 +1,5 @@
-//! Builds prepared images. Compresses each layer as soon as its binary is compiled, while cargo compiles the other
-//! binaries.
+//! Builds prepared images. Compresses each layer as soon as its binary is compiled, while cargo is still compiling
+//! other binaries.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -23,10 +23,11 @@ use crate::threads::{self, CancelToken, lock, next};
 use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
 
-/// Maximum number of threads that compress layers. Kept low because cargo compiles at the same time.
+/// Maximum number of threads that compress layers. Kept low because cargo is compiling at the same time.
 const MAX_WORKERS: usize = 4;
 
-/// The indices of a layer: its image, the platform within the image, and the layer within the platform.
+/// The position of a layer: the indices of its image, of its platform within the image, and of the layer within the
+/// platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct LayerPosition {
     image: usize,
@@ -42,8 +43,8 @@ struct LayerJob {
 
 type Layers = BTreeMap<LayerPosition, Layer>;
 
-/// Builds images from the binaries received until the channel closes, and returns one layout for each image, in order.
-/// Sends each layer to `finished` as soon as its blob is on disk, starting with the layers of the bases.
+/// Builds images from the binaries received until the channel closes, and returns the layouts in the same order as the
+/// images. Sends each layer to `finished` as soon as its blob is on disk, starting with the base layers.
 pub(crate) fn build(
     images: &[PreparedImage<'_>],
     binaries: mpsc::Receiver<CompiledBinary>,
@@ -65,7 +66,7 @@ pub(crate) fn build(
     Ok(layouts)
 }
 
-/// Builds the layers of all images.
+/// A builder for the layers of all images.
 #[derive(Clone, Copy)]
 struct LayerBuilder<'a> {
     images: &'a [PreparedImage<'a>],
@@ -91,7 +92,8 @@ impl LayerBuilder<'_> {
         };
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_WORKERS);
         threads::scope(cancel, |stages| {
-            // Moved into the closure, so that the queue closes even on an error. Workers wait until it closes.
+            // Move `jobs` into the closure, so that the queue closes even after an error. Otherwise, the workers would
+            // wait forever.
             let jobs = jobs;
             let workers: Vec<_> = (0..workers).map(|_| stages.spawn(work)).collect();
             self.announce_base_layers();
@@ -143,7 +145,7 @@ impl LayerBuilder<'_> {
     fn queue_layers_without_binary(&self, jobs: &mpsc::Sender<LayerJob>) {
         for (position, planned) in self.planned_layers() {
             if planned.binary.is_none() {
-                // Cannot fail: the receiver exists until `build` returns.
+                // Sending cannot fail, because the receiver exists until `build` returns.
                 let _ = jobs.send(LayerJob { position, entries: planned.entries.clone() });
             }
         }
@@ -189,7 +191,7 @@ fn entries_with_binary(planned: &PlannedLayer, compiled: &CompiledBinary) -> Lay
     entries
 }
 
-/// Returns a short name for a layer in timings: its binary, or `files`.
+/// Returns a short name for a layer in timings: the name of its binary, or `files` if it has none.
 fn layer_label(planned: &PlannedLayer) -> &str {
     match &planned.binary {
         Some(binary) => binary.target.rsplit('/').next().unwrap_or(&binary.target),
@@ -197,7 +199,7 @@ fn layer_label(planned: &PlannedLayer) -> &str {
     }
 }
 
-/// Writes the layout of an image, and removes the image's layers from `layers`, which has the layers of all images.
+/// Writes an image's layout, and removes the image's layers from `layers`, which contains the layers of all images.
 fn write_layout(
     index: usize,
     image: &PreparedImage<'_>,

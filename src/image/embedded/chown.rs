@@ -1,5 +1,5 @@
-//! Resolves the owner of files: `user[:group]`, as numeric IDs or as names in the image's `/etc/passwd` and
-//! `/etc/group`. Follows BuildKit (`llb.WithUser` and `solver/llbsolver/file/user_linux.go`).
+//! Resolves file owners in the form `user[:group]`. User and group are numeric IDs, or names from the image's
+//! `/etc/passwd` and `/etc/group`. Behaves like BuildKit (`llb.WithUser` and `solver/llbsolver/file/user_linux.go`).
 
 use crate::dockerfile::error::StageError;
 use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs};
@@ -41,7 +41,7 @@ fn parse_id(word: &str) -> Result<Option<u64>, StageError> {
     }
 }
 
-/// Returns the IDs for a name in a file of lines such as `name:x:1:2` (passwd(5), group(5)).
+/// Looks up the IDs for a name in a file with lines such as `name:x:1:2` (passwd(5), group(5)).
 fn lookup(rootfs: &RootFs, file: &str, name: &str) -> Result<Vec<u64>, StageError> {
     let text = match rootfs.get(&rootfs.resolve(file).map_err(StageError::Invalid)?) {
         Some(FsNode::File(RegularFile { content: FileContent::Text(text), .. })) => text,

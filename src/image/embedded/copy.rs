@@ -1,5 +1,5 @@
-//! Plans the layers of a platform: applies the COPY and WORKDIR instructions of its stage to the file system of the
-//! base (Dockerfile reference, "COPY"). Reads files from the build context, but does not need the binaries yet.
+//! Plans a platform's layers by applying its COPY and WORKDIR instructions to the base's file system (Dockerfile
+//! reference, "COPY"). Reads files from the build context, but does not need the compiled binaries yet.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -19,23 +19,24 @@ use crate::oci::rootfs::{FileAttributes, FileContent, FsNode, RegularFile, RootF
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlannedLayer {
     pub entries: LayerEntries,
-    /// The binary that must be compiled before the layer can be built.
+    /// The binary, if any, that must be compiled before the layer can be built.
     pub binary: Option<PlannedBinary>,
-    /// The instructions that create the layer, for the history of the image.
+    /// The instructions that create the layer, for the image history.
     pub created_by: String,
 }
 
-/// A binary that is not compiled yet.
+/// A binary that has not been compiled yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlannedBinary {
-    /// The path in the build context.
+    /// The binary's path in the build context.
     pub source: String,
-    /// The path in the image, relative to the root.
+    /// The binary's path in the image, relative to the root.
     pub target: String,
 }
 
 /// Groups copies into layers: one layer for each binary, and one for the instructions between two binaries. `is_binary`
-/// reports whether a source is a binary that is not compiled yet. `time` is the modification time of all new files.
+/// reports whether a source is a binary that has not been compiled yet. `time` is the modification time for all new
+/// files.
 pub(crate) fn plan_layers(
     copies: &[StageCopy],
     context: &Utf8Path,
@@ -74,7 +75,7 @@ fn failure(copy: &StageCopy, problem: &str) -> Failure {
     Failure::new(Class::Config, format!("'{}' {problem}", copy.text))
 }
 
-/// Applies a COPY or WORKDIR instruction.
+/// A COPY or WORKDIR instruction, with the file system and the layer that it changes.
 struct Copier<'a> {
     copy: &'a StageCopy,
     owner: Owner,
@@ -84,7 +85,7 @@ struct Copier<'a> {
 }
 
 impl Copier<'_> {
-    /// Resolves the owner given in the instruction.
+    /// Resolves the owner specified in the instruction.
     fn resolve_owner(&mut self) -> Result<(), Failure> {
         let Some(owner) = &self.copy.owner else { return Ok(()) };
         self.owner = resolve_owner(owner, self.rootfs).map_err(|error| match error {
@@ -105,7 +106,7 @@ impl Copier<'_> {
 
     fn would_fail(&self, reason: &str) -> Failure {
         failure(self.copy, &format!("would fail: {reason}"))
-            .hint("use another path, or check what the base has at this path")
+            .hint("use another path, or check what the base contains at this path")
     }
 
     /// Returns the target with symbolic links resolved.
@@ -117,7 +118,7 @@ impl Copier<'_> {
         path.is_empty() || matches!(self.rootfs.get(path), Some(FsNode::Dir(_)))
     }
 
-    /// Adds a directory to the layer unless it already exists.
+    /// Adds a directory to the layer unless the image already contains it.
     fn ensure_dir(&mut self, path: &str) -> Result<(), Failure> {
         if self.is_dir(path) {
             return Ok(());
@@ -130,7 +131,7 @@ impl Copier<'_> {
         Ok(())
     }
 
-    /// Adds the directory of a WORKDIR instruction, owned by the current USER. Keeps an existing directory unchanged.
+    /// Adds a WORKDIR instruction's directory, owned by the current USER. Leaves an existing directory unchanged.
     fn create_working_dir(&mut self) -> Result<(), Failure> {
         let path = self.resolved_target()?;
         if !self.is_dir(&path) {
@@ -139,8 +140,8 @@ impl Copier<'_> {
         self.ensure_dir(&path)
     }
 
-    /// Returns the destination of a source named `name`: a path in the target if that is a directory, or else the
-    /// target.
+    /// Returns the destination of a source named `name`: inside the target if that is a directory, and the target
+    /// itself otherwise.
     fn destination(&mut self, name: &str) -> Result<String, Failure> {
         let resolved = self.resolved_target()?;
         if self.copy.target.ends_with('/') {
@@ -153,7 +154,7 @@ impl Copier<'_> {
         }
     }
 
-    /// Adds the parent directories of a path to the layer, keeping the attributes of existing ones.
+    /// Adds a path's parent directories to the layer, keeping the attributes of existing directories.
     fn add_parents(&mut self, path: &str) {
         let parent = parent(path).to_owned();
         if parent.is_empty() {
@@ -172,7 +173,7 @@ impl Copier<'_> {
         self.entries.insert(path.to_owned(), LayerEntry { attributes, file: None });
     }
 
-    /// Adds a binary that is not compiled yet, and returns its path in the image.
+    /// Adds a binary that has not been compiled yet, and returns its path in the image.
     fn copy_binary(&mut self, source: &str) -> Result<String> {
         let name = source.rsplit('/').next().unwrap_or(source);
         let target = self.destination(name)?;
@@ -192,7 +193,7 @@ impl Copier<'_> {
                     .hint(format!("list the build context: `find {context}`"))
             })?;
             if metadata.is_dir() {
-                // An existing target directory keeps its mode. Subdirectories get the mode of the source.
+                // An existing target directory keeps its mode. Subdirectories get the modes of their sources.
                 let target = self.resolved_target()?;
                 self.ensure_dir(&target)?;
                 self.copy_dir_content(&path, &target)?;
@@ -204,8 +205,8 @@ impl Copier<'_> {
         Ok(())
     }
 
-    /// Copies the contents of a directory. Files replace symbolic links in the target directory instead of following
-    /// them.
+    /// Copies the contents of a directory. Copied files replace symbolic links in the target directory instead of
+    /// following them.
     fn copy_dir_content(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
         let mut children = from.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
         children.sort_by(|one, other| one.file_name().cmp(other.file_name()));
@@ -258,8 +259,8 @@ mod tests {
         StageCopy { sources, target: target.to_owned(), mode: None, owner: None, text: format!("COPY {target}") }
     }
 
-    /// Plans the layers for some copies, using the build context and base defined below. Returns their entries as text.
-    /// Sources that start with `bin-` are binaries.
+    /// Plans the layers for `copies`, using the build context and base created below, and formats each layer's entries
+    /// as text. Sources that start with `bin-` are binaries.
     fn plan(copies: &[StageCopy]) -> Result<Vec<Vec<String>>> {
         let context = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(context.path()).unwrap();
@@ -348,7 +349,7 @@ mod tests {
             (vec![owned(copy(&[], "/root/x/"), "5")], 0, &["root/ 700 1:1 1", "root/x/ 755 5:5 7"]),
             (vec![owned(copy(&["one.txt"], "/srv/x"), "5:6")], 0, &["srv/ 755 5:6 7", "srv/x 644 5:6 7"]),
             (vec![owned(copy(&["bin-x"], "/x"), "bob:0")], 0, &["x 755 7:0 7"]),
-            // The owner of an existing directory is not looked up.
+            // The owner is not resolved if the directory already exists.
             (vec![owned(copy(&[], "/usr/"), "nosuch"), copy(&["one.txt"], "/x")], 0, &["x 644 0:0 7"]),
             // An earlier instruction adds the user.
             (
@@ -383,7 +384,7 @@ mod tests {
             assert!(error.to_string().contains(message), "{error}");
             assert!(!crate::error::all_hints(&error).is_empty(), "{error}");
         }
-        // A directory already exists at the target of a file.
+        // A file cannot be copied over an existing directory.
         for source in ["bin-x", "one.txt"] {
             let workdir = copy(&[], &format!("/new/{source}/"));
             let error = plan(&[workdir, copy(&[source], "/new")]).unwrap_err().to_string();

@@ -20,10 +20,10 @@ use crate::oci::layer::{Layer, LayerEntries, write_tar};
 use crate::threads::lock;
 use crate::ui::{Bar, Bars};
 
-/// Default gzip level. Binaries become as small as with BuildKit, in two thirds of the time that level 6 takes.
+/// Default gzip level. Binaries get as small as with BuildKit, in two thirds of the time that level 6 takes.
 pub(crate) const GZIP_LEVEL: i32 = 3;
 
-/// Version of the store format. It is part of the key, so that layers in other formats are ignored.
+/// Version of the store format. The version is part of each key, so that layers stored in other formats are ignored.
 pub(crate) const FORMAT: u32 = 1;
 
 /// Age after which unused layers are removed.
@@ -32,7 +32,7 @@ pub(crate) const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Maximum total size of stored layers in bytes. Layers used in the current run are always kept.
 pub(crate) const MAX_SIZE: u64 = 4 << 30;
 
-/// The metadata that is stored for each layer.
+/// The metadata stored for each layer.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LayerRecord {
     digest: String,
@@ -45,21 +45,21 @@ pub(crate) struct LayerRecord {
 #[derive(Debug)]
 pub(crate) struct StoredLayer {
     pub layer: Layer,
-    /// Whether the layer was compressed now instead of reused.
+    /// Whether the layer was just compressed rather than reused.
     pub is_new: bool,
 }
 
 /// The layers built in a workspace, keyed by a hash of their content.
 pub(crate) struct LayerStore {
     dir: Utf8PathBuf,
-    /// The keys used in this run. Each is locked while its layer is written, since two images may need it at the same
-    /// time.
+    /// A lock for each key used in this run. The lock is held while the layer is written, since two images may need the
+    /// same layer at the same time.
     key_locks: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
     bars: Bars,
 }
 
 impl LayerRecord {
-    /// Reports whether a file has the recorded digest.
+    /// Reports whether a blob has the recorded digest.
     fn matches(&self, blob: &Utf8Path) -> bool {
         let hashed = fs_err::File::open(blob).and_then(hash_reader);
         hashed.is_ok_and(|hash| self.digest == format!("sha256:{}", hash.sha256))
@@ -71,7 +71,7 @@ impl LayerStore {
         LayerStore { dir, key_locks: Mutex::default(), bars: bars.clone() }
     }
 
-    /// Returns a layer with the given entries, and builds it unless the store already has it.
+    /// Returns the layer with the given entries, building it unless the store already contains it.
     pub(crate) fn layer(
         &self,
         entries: &LayerEntries,
@@ -97,15 +97,15 @@ impl LayerStore {
                 (record, true)
             }
         };
-        // Marks the layer as recently used for `prune`.
+        // Mark the layer as recently used, so that `prune` keeps it.
         filetime::set_file_mtime(&record_path, filetime::FileTime::now())?;
         let descriptor = descriptor::descriptor(&record.media_type, &record.digest, record.size)?;
         Ok(StoredLayer { layer: Layer { descriptor, diff_id: record.diff_id, path: blob }, is_new })
     }
 
-    /// Removes layers that were not used for a month, and the least recently used ones if the store exceeds
-    /// [`MAX_SIZE`]. Keeps layers used in this run. Also removes files that an interrupted run left behind, which is
-    /// safe because only one run at a time uses the store.
+    /// Removes layers that have not been used for a month, and the least recently used ones if the store exceeds
+    /// [`MAX_SIZE`]. Always keeps the layers used in this run. Also removes files left behind by interrupted runs,
+    /// which is safe because only one run at a time uses the store.
     pub(crate) fn prune(&self) -> Result<()> {
         let files = self.dir.read_dir_utf8().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.into_path()));
         let (records, others): (Vec<_>, Vec<_>) = files.partition(|path| path.extension() == Some("json"));
@@ -133,7 +133,7 @@ pub(crate) fn default_level(compression: Compression) -> i32 {
     }
 }
 
-/// Returns the name of the largest file, for the progress bar.
+/// Returns the name of the largest file, which labels the progress bar.
 pub(crate) fn largest_file_name(entries: &LayerEntries) -> &str {
     let largest = entries.iter().max_by_key(|(_, entry)| entry.file.as_ref().map(|file| file.size));
     largest.and_then(|(path, _)| path.rsplit('/').next()).unwrap_or_default()

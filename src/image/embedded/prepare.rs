@@ -23,7 +23,7 @@ pub(crate) struct PreparedImage<'a> {
     pub image: &'a Image,
     /// The directory to write the OCI layout to.
     pub layout_dir: Utf8PathBuf,
-    /// The platforms in the configured order.
+    /// The platforms, in the configured order.
     pub platforms: Vec<PreparedPlatform>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct PreparedPlatform {
     /// The layers to add to the base.
     pub layers: Vec<PlannedLayer>,
     pub build: BuildSettings,
-    /// The layers that contain a binary, which must be compiled first.
+    /// The layers that contain a binary that must be compiled first.
     pub waiting: Vec<WaitingLayer>,
 }
 
@@ -48,7 +48,8 @@ pub(crate) struct WaitingLayer {
     pub layer: usize,
 }
 
-/// Evaluates the Dockerfiles and reads the staged files. `staged` has one entry for each image, in the same order.
+/// Evaluates the Dockerfiles and reads the staged files. `staged` contains one build context per image, in the same
+/// order as `images`.
 pub(crate) fn prepare<'a>(
     images: &'a [Image],
     staged: &[StagedContext],
@@ -106,14 +107,15 @@ fn check_onbuild(image: &Image, base: &str, config: Option<&Value>) -> Result<()
 }
 
 /// Checks that images based on `scratch` contain their entrypoint and their user, which buildx does not check. Skips
-/// Dockerfiles that cannot be evaluated without Docker. `staged` has one entry for each image, in the same order.
+/// Dockerfiles that cannot be evaluated without Docker. `staged` contains one build context per image, in the same
+/// order as `images`.
 pub(crate) fn check_scratch_images(images: &[Image], staged: &[StagedContext], source_date_epoch: u64) -> Result<()> {
     let mut images = images.iter().zip(staged);
     images.try_for_each(|(image, staged)| check_scratch_image(image, staged, source_date_epoch))
 }
 
-/// Checks images like [`check_scratch_images`], but uses a temporary build context. For commands that must not write to
-/// the target directory. `root` is the workspace root.
+/// Checks images like [`check_scratch_images`], but in temporary build contexts, so that nothing is written to the
+/// target directory. `root` is the workspace root.
 pub(crate) fn check_unstaged_scratch_images(
     images: &[Image],
     dockerfiles: &[Dockerfile],

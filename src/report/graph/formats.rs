@@ -1,4 +1,4 @@
-//! Renders a graph as Graphviz DOT, or as an SVG without scripts, fonts or links.
+//! Renders a graph as Graphviz DOT, or as an SVG image without scripts, fonts, or links.
 
 use anyhow::Result;
 
@@ -32,7 +32,7 @@ fn dot(graph: &Graph) -> String {
     lines.join("\n")
 }
 
-/// Returns a quoted DOT string (Graphviz documentation: "ID" in the grammar, `escString` in the attribute types).
+/// Quotes a string for DOT (Graphviz documentation: "ID" in the grammar, `escString` in the attribute types).
 fn quote(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{escaped}\"")

@@ -12,7 +12,7 @@ use crate::plan::{Binary, BuildSettings, Image, ImagePlatform, Plan};
 use crate::platform::Platform;
 use crate::report::plan_table::{references, template_name};
 
-/// Identifies a node. Things with equal keys share a node.
+/// The identity of a node. Objects with equal keys share a node.
 #[derive(PartialEq, Eq, Hash)]
 enum NodeKey<'a> {
     /// The index of the cargo run.
@@ -20,7 +20,7 @@ enum NodeKey<'a> {
     Target(&'a BuildSettings),
     Binary(&'a BuildSettings, &'a Binary),
     Base(&'a str),
-    /// The index of the image, and the platform.
+    /// The index of the image and the platform within it.
     Platform(usize, Platform),
     /// The index of the image.
     Image(usize),
@@ -47,7 +47,7 @@ impl<'a> GraphBuilder<'a> {
     }
 }
 
-/// Builds the graph of a plan.
+/// Builds the graph of a plan with the selected linkers and engine.
 pub(crate) fn graph(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection) -> Graph {
     let runs = toolchain.cargo_runs();
     let missing_std = toolchain.missing_std();

@@ -1,8 +1,8 @@
 //! Computes the positions of boxes and edges in a picture of a graph. The columns are fixed. Platforms are in the
-//! plan's order; in the other columns, each box is as close as possible to the center of the boxes that it is
+//! plan's order; in the other columns, each box is placed as close as possible to the center of the boxes that it is
 //! connected to.
 //!
-//! Existing layout crates would have to rediscover the columns, and they do not wrap text.
+//! Existing layout crates choose columns on their own, and they do not wrap text.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ const LINE_HEIGHT: f64 = 16.0;
 const PADDING: f64 = 9.0;
 /// The vertical space between the boxes of a column.
 const GAP: f64 = 12.0;
-/// The minimum space between two columns. The space grows with the number of edges in it.
+/// The minimum space between two columns. The actual space grows with the number of edges between them.
 const MIN_AISLE: f64 = 40.0;
 const MAX_AISLE: f64 = 200.0;
 const AISLE_PER_EDGE: f64 = 2.5;
@@ -63,7 +63,7 @@ struct TextLine {
     is_name: bool,
 }
 
-/// A wrapped line of a node, before it is positioned.
+/// A wrapped line of a node's text, before it is positioned.
 struct NodeLine {
     text: String,
     is_name: bool,
@@ -78,7 +78,7 @@ struct Column {
     width: f64,
 }
 
-/// Computes the picture of a graph.
+/// Computes the positions of everything in the picture of a graph.
 pub(crate) fn layout(graph: &Graph) -> Picture {
     let lines: Vec<Vec<NodeLine>> = graph.nodes.iter().map(node_lines).collect();
     let heights: Vec<f64> = lines.iter().map(|lines| lines.len() as f64 * LINE_HEIGHT + 2.0 * PADDING).collect();
@@ -119,7 +119,7 @@ fn node_lines(node: &GraphNode) -> Vec<NodeLine> {
     wrapped(&node.name, true).chain(node.facts.iter().flat_map(|fact| wrapped(fact, false))).collect()
 }
 
-/// Positions the lines of a box whose top left corner is at `x`, `y`.
+/// Positions the lines of a box whose top left corner is at (`x`, `y`).
 fn place_lines(lines: Vec<NodeLine>, x: f64, y: f64) -> Vec<TextLine> {
     let line = |(number, NodeLine { text, is_name })| {
         let baseline = y + PADDING + (number as f64 + 0.75) * LINE_HEIGHT;
@@ -128,7 +128,7 @@ fn place_lines(lines: Vec<NodeLine>, x: f64, y: f64) -> Vec<TextLine> {
     lines.into_iter().enumerate().map(line).collect()
 }
 
-/// Returns all columns with nodes, each as wide as its longest line.
+/// Returns all non-empty columns, each as wide as its longest line.
 fn columns(graph: &Graph, lines: &[Vec<NodeLine>]) -> Vec<Column> {
     let mut x = MARGIN;
     let mut columns = Vec::new();
@@ -197,10 +197,11 @@ fn place_column<I: Iterator<Item = usize>>(
     }
 }
 
-/// Returns the centers of stacked boxes without overlaps, given the preferred center and the height of each box. Boxes
-/// that would overlap are stacked directly, at the position with the smallest mean offset from their preferred centers.
+/// Returns centers at which the boxes do not overlap, given the preferred center and the height of each box. Boxes that
+/// would overlap are stacked at the position with the smallest mean offset from their preferred centers.
 fn spread(boxes: &[(f64, f64)]) -> Vec<f64> {
-    // Each block is a stack of boxes: the top edge of the block that each box would prefer, and the block's height.
+    // Each block is a stack of boxes. It consists of the top edges that its boxes would prefer for the block, and of
+    // the block's height.
     let mut blocks: Vec<(Vec<f64>, f64)> = Vec::new();
     for (center, height) in boxes {
         let mut block = (vec![center - height / 2.0], height + GAP);

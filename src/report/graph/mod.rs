@@ -9,7 +9,7 @@ pub(crate) mod text;
 
 use indexmap::IndexSet;
 
-/// The kind of thing that a node represents.
+/// A kind of node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum NodeKind {
     Process,
@@ -32,7 +32,7 @@ impl NodeKind {
         &[NodeKind::Reference],
     ];
 
-    /// Returns the name of the kind, which is the CSS class of the node.
+    /// Returns the name of the kind, which is also the CSS class of its nodes.
     fn name(self) -> &'static str {
         match self {
             NodeKind::Process => "process",
@@ -45,7 +45,7 @@ impl NodeKind {
         }
     }
 
-    /// Returns the heading of the column.
+    /// Returns the heading of the column that contains this kind of node.
     fn heading(self) -> &'static str {
         match self {
             NodeKind::Process => "cargo processes",
@@ -70,7 +70,7 @@ pub(crate) struct GraphNode {
 }
 
 impl GraphNode {
-    /// Returns the tooltip with the complete text of the node, which may be cut off in the picture.
+    /// Returns the tooltip, which contains the node's complete text. The picture may show only part of it.
     fn tooltip(&self) -> String {
         [&self.name].into_iter().chain(&self.facts).chain(&self.why).cloned().collect::<Vec<_>>().join("\n")
     }
@@ -82,6 +82,6 @@ pub(crate) struct Graph {
     pub title: String,
     /// The nodes in the plan's order.
     pub nodes: Vec<GraphNode>,
-    /// The edges as pairs of indexes into `nodes`: from, to.
+    /// The edges, each as a pair of indexes into `nodes`: first the start, then the end.
     pub edges: IndexSet<(usize, usize)>,
 }

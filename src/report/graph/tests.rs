@@ -1,4 +1,4 @@
-//! Tests of graphs: shared nodes, escaping, and boxes that do not overlap.
+//! Tests that graphs share nodes, escape text, and have no overlapping boxes.
 
 use roxmltree::{Document, Node};
 
@@ -16,7 +16,7 @@ fn graph_has_each_shared_node_once() {
     let targets = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
     assert_eq!(names(&graph, NodeKind::Process), ["cargo build"], "{graph:#?}");
     assert_eq!(names(&graph, NodeKind::Target), targets);
-    assert_eq!(names(&graph, NodeKind::Binary), ["core", "ctl", "core", "ctl"], "for two platforms");
+    assert_eq!(names(&graph, NodeKind::Binary), ["core", "ctl", "core", "ctl"], "one node per binary and platform");
     assert_eq!(names(&graph, NodeKind::Base), ["busybox:1.37"]);
     assert_eq!(names(&graph, NodeKind::Platform), ["linux/amd64", "linux/arm64", "linux/amd64", "linux/arm64"]);
     assert_eq!(names(&graph, NodeKind::Image), ["core 1.2.3", "ctl 1.2.3"]);
@@ -74,7 +74,7 @@ fn graph_is_rendered_as_dot() {
     assert_eq!(formats::render(&graph, GraphFormat::Dot).unwrap(), expected);
 }
 
-/// The left, top, right and bottom edges of a rectangle.
+/// The left, top, right, and bottom edges of a rectangle.
 type Area = (f64, f64, f64, f64);
 
 fn area(rect: Node<'_, '_>) -> Area {
@@ -106,7 +106,7 @@ fn graph_boxes_do_not_overlap() {
             outer.0 <= inner.0 && outer.1 <= inner.1 && outer.2 >= inner.2 && outer.3 >= inner.3
         };
         for (index, area) in areas.iter().enumerate() {
-            assert!(holds(page, *area), "{area:?} is outside of the picture {page:?}");
+            assert!(holds(page, *area), "{area:?} is outside the picture {page:?}");
             for other in &areas[index + 1..] {
                 let is_separate = area.2 < other.0 || other.2 < area.0 || area.3 < other.1 || other.3 < area.1;
                 assert!(is_separate, "{area:?} overlaps {other:?}");
@@ -116,7 +116,7 @@ fn graph_boxes_do_not_overlap() {
             for text in group.children().filter(|node| node.tag_name().name() == "text") {
                 let [x, y] = ["x", "y"].map(|name| text.attribute(name).unwrap().parse::<f64>().unwrap());
                 let width = text.text().unwrap().chars().count() as f64 * 7.3;
-                assert!(holds(area, (x, y - 10.0, x + width, y + 3.0)), "{text:?} is outside of {area:?}");
+                assert!(holds(area, (x, y - 10.0, x + width, y + 3.0)), "{text:?} is outside {area:?}");
             }
         }
     }
@@ -134,5 +134,5 @@ fn graph_shows_every_label() {
     assert!(texts.iter().any(|text| text.ends_with("\n<because> of \u{fffd}[1m& more")), "{texts:#?}");
     let svg = samples::svg(&samples::graph(&large()));
     let tag = format!("a-very-long-tag-{}", "x".repeat(90));
-    assert!(!svg.contains(&format!(">{tag}<")) && svg.contains(&tag), "only the tooltip has the full name");
+    assert!(!svg.contains(&format!(">{tag}<")) && svg.contains(&tag), "only the tooltip contains the full name");
 }

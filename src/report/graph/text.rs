@@ -4,8 +4,8 @@ use unicode_width::UnicodeWidthChar;
 
 use crate::ui::text::display_width;
 
-/// Wraps text into lines of at most `columns`, preferably after a separator. Text that needs more than `max_lines` is
-/// cut off with `…`.
+/// Wraps text into lines of at most `columns` columns, preferably breaking after a separator. Text that needs more than
+/// `max_lines` lines is cut off with `…`.
 pub(crate) fn wrap(text: &str, columns: usize, max_lines: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text;
@@ -29,7 +29,7 @@ pub(crate) fn wrap(text: &str, columns: usize, max_lines: usize) -> Vec<String> 
     lines
 }
 
-/// Returns how many bytes of a text fit into `columns`, and the end of the last separator among them.
+/// Returns the number of bytes that fit into `columns` columns, and the end of the last separator among these bytes.
 fn fit(text: &str, columns: usize) -> (usize, usize) {
     let (mut width, mut fitting, mut after_separator) = (0, 0, 0);
     for (start, c) in text.char_indices() {

@@ -15,30 +15,30 @@ use crate::shell::{self, ScriptCommand};
 /// The chain of programs that a container starts.
 #[derive(Debug, Default)]
 pub(crate) struct ExecChain {
-    /// Path of the file that ENTRYPOINT or, without an ENTRYPOINT, CMD starts.
+    /// Path of the file that ENTRYPOINT starts, or CMD if there is no ENTRYPOINT.
     pub program: Option<String>,
-    /// ELF files that are executed, in the order of their start and without duplicates.
+    /// Executed ELF files in the order in which they start, without duplicates.
     pub programs: Vec<StartedProgram>,
     pub findings: Vec<Finding>,
 }
 
-/// An ELF file that is executed.
+/// An ELF file that the container executes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StartedProgram {
     /// Real path in the image, without a leading slash.
     pub path: String,
-    /// User that the program runs as. `None` if the user cannot be determined.
+    /// User that the program runs as. `None` if it cannot be determined.
     pub user: Option<User>,
 }
 
 /// Maximum number of nested `#!` interpreters that the kernel accepts.
 const MAX_SHEBANGS: usize = 5;
-/// Maximum length of a chain of programs that start each other.
+/// Maximum length of a chain of programs, each of which starts the next.
 const MAX_DEPTH: usize = 16;
 /// Maximum number of commands to follow, including commands that may not run.
 const MAX_COMMANDS: usize = 500;
 
-/// Follows the ENTRYPOINT and CMD of an image.
+/// Follows an image's ENTRYPOINT and CMD to all the programs that they start.
 pub(crate) fn follow(context: &ExecContext<'_>) -> ExecChain {
     let config = context.config.config().as_ref();
     let entrypoint = config.and_then(|config| config.entrypoint().clone()).unwrap_or_default();
@@ -61,7 +61,7 @@ pub(crate) fn follow(context: &ExecContext<'_>) -> ExecChain {
     tracer.chain
 }
 
-/// Follows commands and collects the programs that they start.
+/// A tracer that follows commands and collects the programs that they start.
 struct Tracer<'a> {
     /// Context of the current command.
     context: ExecContext<'a>,
@@ -82,9 +82,9 @@ struct TracedCommand {
 /// The number of steps between the image's config and a command.
 #[derive(Debug, Clone, Copy, Default)]
 struct Depth {
-    /// Number of programs that started each other.
+    /// Number of programs and scripts in the chain so far.
     programs: usize,
-    /// Number of consecutive `#!` lines.
+    /// Number of consecutive `#!` interpreters.
     shebangs: usize,
 }
 
@@ -111,7 +111,7 @@ struct FoundProgram<'a> {
 const UNKNOWN_WORD: &str = "$";
 
 impl<'a> Tracer<'a> {
-    /// Follows a command, unless it was followed before.
+    /// Follows a command, unless it has already been followed.
     fn run(&mut self, words: &[String], requester: &Requester, depth: Depth) {
         let Some((name, arguments)) = words.split_first() else { return };
         let is_certain = requester.is_certain();
@@ -138,7 +138,7 @@ impl<'a> Tracer<'a> {
         if depth.programs == 0 {
             self.chain.program = Some(format!("/{real_path}"));
         }
-        // A script's interpreter opens the script, which needs read permission.
+        // The interpreter opens the script as the same user, who therefore needs read permission.
         let bits: &[u32] = if matches!(file.content, FileContent::Script(_)) { &[EXECUTE, READ] } else { &[EXECUTE] };
         if let Some(finding) = self.check_permissions(&path, &real_path, file, bits) {
             return self.report(requester, finding);
@@ -159,7 +159,7 @@ impl<'a> Tracer<'a> {
             },
             FileContent::Script(script) => self.run_script(&real_path, script, arguments, requester, depth),
             _ if file.size == 0 => self.not_a_program(&real_path, "is empty", requester),
-            // If a shell cannot execute a file, it runs the file as a script.
+            // If a shell cannot execute a file, it interprets the file as a script.
             _ if matches!(requester, Requester::Program(_) | Requester::Uncertain) => {}
             _ => {
                 let reason = "is neither an ELF file nor a script with `#!` on its first line";
@@ -168,7 +168,7 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Finds the file that a command runs, in PATH if its name has no slash. Reports a missing file.
+    /// Finds the file that a command runs. Looks up names without a slash in PATH, and reports a missing file.
     fn find_program(&mut self, name: &str, requester: &Requester) -> Option<FoundProgram<'a>> {
         if !name.contains('/') {
             let found = self.find_in_path(name);
@@ -193,7 +193,7 @@ impl<'a> Tracer<'a> {
         self.chain.findings.extend(requester.not_found(path, &reason));
     }
 
-    /// Returns the first executable file with this name in PATH or, if none is executable, the first file.
+    /// Returns the first executable file with this name in PATH, or simply the first file if none is executable.
     fn find_in_path(&self, name: &str) -> Option<FoundProgram<'a>> {
         let context = &self.context;
         let mut first = None;
@@ -221,7 +221,7 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Returns a finding if the user cannot enter a directory on the path, or does not have the permissions in `bits`
+    /// Returns a finding if the user cannot enter a directory on the path, or does not have every permission in `bits`
     /// on the file.
     fn check_permissions(&self, path: &str, real_path: &str, file: &RegularFile, bits: &[u32]) -> Option<Finding> {
         let (context, shown_path) = (&self.context, format!("/{real_path}"));
@@ -231,8 +231,8 @@ impl<'a> Tracer<'a> {
         let missing = bits.iter().find(|bit| !context.has_permission(&file.attributes, **bit))?;
         let (user, mode) = (context.user_description(), format_mode(&file.attributes));
         let reason = match *missing {
-            EXECUTE => format!("cannot be executed by {user}: its mode is {mode}"),
-            _ => format!("is a script that {user} cannot read: its mode is {mode}"),
+            EXECUTE => format!("{mode}, so {user} cannot execute it"),
+            _ => format!("{mode}, so {user} cannot read the script"),
         };
         let fix = "copy it with `--chmod=0755`, or set mode = \"0755\" in `files`";
         Some(NOT_EXECUTABLE.finding(reason, fix).in_file(shown_path))
@@ -262,7 +262,7 @@ impl<'a> Tracer<'a> {
                 self.run(&words, &inner, depth.next_program());
                 self.context.user = outer_user;
             }
-            // `env` changes where this program is looked up, so it may not be the one that is found here.
+            // `env` changes where the program is looked up, so the one found here may not be the one that runs.
             WrappedCommand::ProgramElsewhere(words) => self.run(&words, &Requester::Uncertain, depth.next_program()),
             WrappedCommand::CommandLine(text) => {
                 for command in shell::command_line_programs(&text) {
@@ -273,7 +273,7 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Follows a script that is an argument of a shell. The shell ignores the script's `#!` line.
+    /// Follows a script passed to a shell as an argument. The shell ignores the script's `#!` line.
     fn run_shell_script(&mut self, shell: &str, name: &str, arguments: &[String], requester: &Requester, depth: Depth) {
         if name == UNKNOWN_WORD {
             return;
@@ -298,8 +298,8 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Returns the path of a script that is an argument of a shell. Shells search in the working directory, and bash
-    /// then searches in PATH (bash(1), "ARGUMENTS").
+    /// Returns the path of a script passed to a shell. Shells look in the working directory; bash then also searches
+    /// PATH (bash(1), "ARGUMENTS").
     fn shell_script_path(&self, shell: &str, name: &str) -> String {
         let context = &self.context;
         let path = context.absolute(name);
@@ -352,7 +352,7 @@ impl<'a> Tracer<'a> {
             && exec_wrappers::splits_string(&words[1..])
         {
             let reason =
-                format!("is used as {}, but busybox env does not support -S on the script's first line", words[0]);
+                format!("acts as {}, but busybox env does not support the -S on the script's first line", words[0]);
             let fix = "name the interpreter directly, as in `#!/bin/sh -e`, or use a base with GNU env";
             self.report(requester, INTERPRETER_MISSING.finding(reason, fix).in_file(format!("/{real_path}")));
         }
@@ -361,7 +361,7 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Follows a command of a shell script. `"$@"` is replaced with the script's arguments.
+    /// Follows a command in a shell script, replacing `"$@"` with the script's arguments.
     fn run_script_command(
         &mut self,
         command: &ScriptCommand,

@@ -1,4 +1,4 @@
-//! Tracks what requests a program, so that a missing program is reported together with the program that needs it.
+//! Tracks what starts a program, so that the finding about a missing program can name the file that needs it.
 
 use crate::finding::{Finding, INTERPRETER_MISSING, PROGRAM_NOT_FOUND};
 
@@ -30,13 +30,13 @@ impl Requester {
         if self.is_certain() { Requester::Shebang(format!("/{real_path}")) } else { Requester::Uncertain }
     }
 
-    /// Creates a finding that the requested program does not exist. `reason` describes what is at its path.
+    /// Creates the finding about a requested program that does not exist. `reason` describes what is at its path.
     pub(super) fn not_found(&self, path: &str, reason: &str) -> Option<Finding> {
         let finding = match self {
             Requester::Uncertain => return None,
             Requester::Config => PROGRAM_NOT_FOUND.finding(
-                format!("{reason}, but the image starts it"),
-                "copy the program into the image, or set an existing one: entrypoint = [\"…\"]",
+                format!("{reason}, but the image's ENTRYPOINT or CMD starts it"),
+                "copy the program into the image, or start an existing one: entrypoint = [\"…\"]",
             ),
             Requester::Program(parent) => PROGRAM_NOT_FOUND.finding(
                 format!("{reason}, but {parent} starts it"),
@@ -44,12 +44,12 @@ impl Requester {
             ),
             Requester::Shebang(script) if path.ends_with('\r') => INTERPRETER_MISSING.finding(
                 format!(
-                    "is not found: the first line of {script} ends with a carriage return, which becomes part of the name"
+                    "was not found: the first line of {script} ends with a carriage return, which becomes part of the name"
                 ),
                 "convert the script to Unix line endings: `sed -i 's/\\r$//' FILE`",
             ),
             Requester::Shebang(script) => INTERPRETER_MISSING.finding(
-                format!("{reason}, but is the interpreter of {script}"),
+                format!("{reason}, but it is the interpreter of {script}"),
                 "use a base that has the interpreter, or rewrite the script for an available one",
             ),
         };

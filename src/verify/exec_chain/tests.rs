@@ -1,4 +1,4 @@
-//! Tests of the chain of programs for commands, scripts and users in a small file system.
+//! Tests that follow commands to the scripts and programs of a small root file system.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn script(line: &str, text: &str) -> FileContent {
     FileContent::Script(Arc::new(ScriptFile { shebang: line.to_owned(), commands: shell::final_commands(text) }))
 }
 
-/// Returns a small root file system with programs in /bin and scripts of all kinds in /run.
+/// Returns a small root file system with programs in /bin and various scripts in /run.
 fn root() -> RootFs {
     let mut root = RootFs::default();
     for name in ["sh", "env", "app", "tini", "python3", "su-exec"] {
@@ -90,13 +90,13 @@ fn reports_programs_that_cannot_start() {
         (
             &["gone"],
             "",
-            "MA051 gone is not in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), but the image starts it",
+            "MA051 gone is not in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), but the image's ENTRYPOINT or CMD starts it",
         ),
-        (&["/usr"], "", "MA051 /usr is a directory, but the image starts it"),
+        (&["/usr"], "", "MA051 /usr is a directory, but the image's ENTRYPOINT or CMD starts it"),
         (
             &["dangling"],
             "",
-            "MA051 /usr/local/bin/dangling is a link to /opt/app, which is not in the image, but the image starts it",
+            "MA051 /usr/local/bin/dangling is a link to /opt/app, which is not in the image, but the image's ENTRYPOINT or CMD starts it",
         ),
         (&["tini", "/gone"], "", "MA051 /gone is not in the image, but /usr/bin/tini starts it"),
         (
@@ -105,19 +105,19 @@ fn reports_programs_that_cannot_start() {
             "MA051 gone is not in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), but /run/gone starts it",
         ),
         (&["sh", "/run/none"], "", "MA051 /run/none is not in the image, but /usr/bin/sh starts it"),
-        (&["mine"], "7:7", "MA040 /usr/bin/mine cannot be executed by user 7: its mode is 0700, owned by 0:0"),
+        (&["mine"], "7:7", "MA040 /usr/bin/mine has mode 0700 and is owned by 0:0, so user 7 cannot execute it"),
         (&["empty"], "", "MA041 /usr/bin/empty is empty"),
         (&["text"], "", "MA041 /usr/bin/text is neither an ELF file nor a script with `#!` on its first line"),
         (
             &["/run/dos"],
             "",
-            "MA042 /bin/sh is not found: the first line of /run/dos ends with a carriage return, which becomes part of the name",
+            "MA042 /bin/sh was not found: the first line of /run/dos ends with a carriage return, which becomes part of the name",
         ),
-        (&["/run/bash"], "", "MA042 /bin/bash is not in the image, but is the interpreter of /run/bash"),
+        (&["/run/bash"], "", "MA042 /bin/bash is not in the image, but it is the interpreter of /run/bash"),
         (
             &["/run/perl"],
             "",
-            "MA042 perl is not in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), but is the interpreter of /run/perl",
+            "MA042 perl is not in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), but it is the interpreter of /run/perl",
         ),
         (&["/run/loop"], "", "MA041 /run/loop starts itself, through its `#!` line or as its own argument"),
     ];

@@ -14,14 +14,14 @@ use crate::oci::rootfs::{FsNode, RootFs};
 use crate::process::{Cmd, find_program};
 use crate::ui::Ui;
 
-/// Path in the root directory to which a QEMU binary is copied.
+/// Path of the copied QEMU binary, within the root directory.
 const QEMU_PATH: &str = "/.multiarch-qemu";
 
-/// The only devices that exist in `/dev` of the root directory.
+/// The only devices in the root directory's `/dev`.
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 const NOBODY_ID: u64 = 65534;
 
-/// Reports whether an isolation works on this machine, by trying it with `true` in the machine's own root directory.
+/// Reports whether an isolation works on this machine, by using it to run `true` in the machine's own root directory.
 pub(crate) fn is_possible(isolation: Isolation, ui: &Ui) -> Result<bool> {
     let is_root = rustix::process::geteuid().is_root();
     if find_program("unshare").is_none() || is_root != (isolation != Isolation::UserNamespace) {
@@ -37,8 +37,8 @@ pub(crate) fn is_possible(isolation: Isolation, ui: &Ui) -> Result<bool> {
     Ok(cmd.output()?.status.success())
 }
 
-/// Returns a shell command line that mounts `/proc` and devices in a root directory. Mount errors are ignored, because
-/// the program may not need these files. Links in the image are not followed.
+/// Returns a shell command line that mounts `/proc` and devices in a root directory, then runs its other arguments.
+/// Mount errors are ignored, because the program may not need these files. Links in the image are not followed.
 fn mount_command_line() -> String {
     let devices = DEVICES.join(" ");
     format!(
@@ -48,7 +48,7 @@ fn mount_command_line() -> String {
     )
 }
 
-/// Returns a command that starts a program in a root directory, with the copied QEMU if `with_qemu` is set.
+/// Returns a command that runs a program in a root directory, under the copied QEMU if `with_qemu` is set.
 pub(crate) fn isolated_command(root: &Utf8Path, command: &SmokeCommand, isolation: Isolation, with_qemu: bool) -> Cmd {
     let user = match &command.user {
         Some(user) if isolation != Isolation::UserNamespace => Some((user.uid, user.gid)),
@@ -61,7 +61,7 @@ pub(crate) fn isolated_command(root: &Utf8Path, command: &SmokeCommand, isolatio
             cmd.args(["sh", "-c", &mount_command_line(), "sh", root.as_str(), "env"])
         }
     };
-    // `unshare` needs its full path, because from here on PATH is the image's.
+    // `unshare` needs its full path, because from here on, PATH is the image's.
     let unshare = find_program("unshare").unwrap_or_else(|| "unshare".into());
     let cmd =
         cmd.arg("-i").args(&command.env).arg(unshare).args(unshare_options(root.as_str(), &command.workdir, user));
@@ -72,19 +72,19 @@ pub(crate) fn isolated_command(root: &Utf8Path, command: &SmokeCommand, isolatio
     }
 }
 
-/// Returns a command that starts a program with a QEMU that searches for files in the directory first.
+/// Returns a command that runs a program under a QEMU that looks for files in `root` first.
 pub(crate) fn qemu_prefix_command(root: &Utf8Path, command: &SmokeCommand, qemu: &Path) -> Cmd {
     let program = root.join(command.program.trim_start_matches('/'));
     let cmd = Cmd::new("env").arg("-i").args(&command.env).args(qemu_command(qemu, command));
     cmd.args(["-L", root.as_str()]).arg(program).args(&command.words[1..])
 }
 
-/// Returns the start of a QEMU command line, which sets `argv[0]` of the program.
+/// Returns the first words of a QEMU command line, which set the program's `argv[0]`.
 fn qemu_command(qemu: &Path, command: &SmokeCommand) -> [std::ffi::OsString; 3] {
     [qemu.into(), "-0".into(), command.words[0].clone().into()]
 }
 
-/// Returns a command that creates the namespaces of an isolation. Empty if it uses none.
+/// Returns the command that creates an isolation's namespaces. Empty if the isolation uses none.
 fn namespace_command(isolation: Isolation) -> Vec<&'static str> {
     let command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net"];
     match isolation {
@@ -113,8 +113,8 @@ pub(crate) fn install_qemu(qemu: &Path, root: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// Creates the files that a runtime creates in a root directory: the working directory and mount points for `/proc` and
-/// devices.
+/// Creates what a container runtime would create in a root directory: the working directory, and mount points for
+/// `/proc` and devices.
 pub(crate) fn prepare_root(root: &Utf8Path, files: &RootFs, command: &SmokeCommand) -> Result<()> {
     if let Ok(workdir) = files.resolve(&command.workdir) {
         fs_err::create_dir_all(root.join(workdir))?;

@@ -15,9 +15,9 @@ use crate::verify::exec_context::{DEFAULT_PATH, ExecContext, User};
 pub(crate) struct SmokeCommand {
     /// Entrypoint with its arguments.
     pub words: Vec<String>,
-    /// Absolute path of the program after links are followed.
+    /// Absolute path of the program, after following links.
     pub program: String,
-    /// Whether the program is not a script and starts no other program.
+    /// Whether the program is a binary that starts no other program.
     pub is_single_program: bool,
     /// Environment variables as `NAME=VALUE`.
     pub env: Vec<String>,
@@ -27,7 +27,7 @@ pub(crate) struct SmokeCommand {
 }
 
 impl SmokeCommand {
-    /// Returns the command that an image runs with these arguments. Without arguments, the image's CMD is used.
+    /// Returns the command that an image runs with these arguments. If there are none, the image's CMD is used.
     pub(crate) fn new(
         arguments: &[String],
         root: &RootFs,

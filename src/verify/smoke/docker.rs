@@ -1,4 +1,4 @@
-//! Runs the image of one platform in Docker, under a temporary name and without network access.
+//! Runs one platform's image in Docker, under a temporary name and without network access.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -16,9 +16,9 @@ pub(crate) struct DockerRun<'a> {
     pub image: &'a str,
     pub layout: &'a Layout,
     pub platform: Platform,
-    /// Arguments of the entrypoint.
+    /// Arguments to the entrypoint.
     pub arguments: &'a [String],
-    /// Whether the kernel that Docker uses may be unable to run the platform.
+    /// Whether Docker's kernel may be unable to run programs for the platform.
     pub may_lack_emulation: bool,
     /// Directory for a temporary archive.
     pub dir: &'a Utf8Path,
@@ -56,8 +56,8 @@ impl DockerRun<'_> {
         Ok(Attempt::Finished(run_command(&cmd, ui)?))
     }
 
-    /// Returns the error message if Docker could not run the image. Exit code 125 is an error of Docker itself
-    /// (docker-run(1)). A kernel without QEMU cannot execute programs for another architecture.
+    /// Returns the error message if Docker could not run the image. Exit code 125 means that Docker itself failed
+    /// (docker-run(1)). An exec format error means that the kernel has no QEMU for the platform's architecture.
     fn docker_error(&self, run: &FinishedRun) -> Option<String> {
         let mut lines = run.last_lines.iter();
         match run.status?.code()? {

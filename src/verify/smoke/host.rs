@@ -1,11 +1,11 @@
-//! Describes how a machine can run images.
+//! Describes the ways in which a machine can run images.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::platform::Platform;
 
-/// The features of a machine that smoke runs can use.
+/// The machine features that smoke runs can use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SmokeHost {
     /// Platform with the highest CPU level that the processor supports. `None` on systems other than Linux.
@@ -13,20 +13,20 @@ pub(crate) struct SmokeHost {
     pub docker: Option<DockerDaemon>,
     /// Platforms whose programs the kernel runs with QEMU (binfmt_misc), in any root directory.
     pub emulated: Vec<Platform>,
-    /// Statically linked QEMU binaries by architecture, which can run in any root directory.
+    /// Statically linked QEMU binaries, by architecture. They can run in any root directory.
     pub qemu: BTreeMap<&'static str, PathBuf>,
     pub isolation: Option<Isolation>,
 }
 
-/// A Docker daemon that responds.
+/// A running Docker daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DockerDaemon {
     pub platform: Platform,
-    /// Whether the daemon runs on this machine, with the same kernel.
+    /// Whether the daemon runs on this machine and shares its kernel.
     pub is_local: bool,
 }
 
-/// A method to run a program with a directory as its root.
+/// A way to run a program with a given directory as its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Isolation {
     /// As root, with namespaces for processes and the network.

@@ -1,4 +1,4 @@
-//! Chooses how to run the image of a platform on a machine.
+//! Chooses how to run a platform's image on a machine.
 
 use std::path::PathBuf;
 
@@ -6,24 +6,24 @@ use super::host::Isolation;
 use super::{SmokeHost, SmokeMethod};
 use crate::platform::Platform;
 
-/// A way to run the image of a platform.
+/// A way to run a platform's image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Runner {
     /// With `docker run`.
     Docker {
         emulated: bool,
     },
-    /// Directly by the kernel, with the unpacked image as root directory.
+    /// Directly on the kernel, with the unpacked image as the root directory.
     Isolated {
         isolation: Isolation,
         emulated: bool,
     },
-    /// With a QEMU binary that is copied into the unpacked image, which becomes its root directory.
+    /// With a QEMU binary that is copied into the unpacked image and uses it as its root directory.
     IsolatedQemu {
         isolation: Isolation,
         qemu: PathBuf,
     },
-    /// With a QEMU binary that searches for files in the unpacked image first.
+    /// With a QEMU binary that looks for files in the unpacked image first.
     Qemu(PathBuf),
     NotRun(NotRunReason),
 }
@@ -48,8 +48,8 @@ impl Runner {
         }
     }
 
-    /// Chooses a runner for a platform. A `single_program`, which is not a script and starts no other program, can run
-    /// with QEMU even if the kernel does not support emulation.
+    /// Chooses a runner for a platform. A single program, which is a binary that starts no other program, can run with
+    /// QEMU even if the kernel does not support emulation.
     pub(crate) fn choose(platform: Platform, single_program: bool, host: &SmokeHost) -> Runner {
         let runs_on = |machine: Platform| machine.compatible_platforms().any(|runnable| runnable == platform);
         let is_native = host.platform.is_some_and(runs_on);
@@ -58,7 +58,7 @@ impl Runner {
             if runs_on(docker.platform) || (docker.is_local && is_native) {
                 return Runner::Docker { emulated: false };
             }
-            // A Docker daemon on another machine or in a virtual machine has its own kernel, which may support emulation.
+            // A Docker daemon on another machine or in a virtual machine uses a kernel that may support emulation.
             if is_emulated || !docker.is_local {
                 return Runner::Docker { emulated: true };
             }
@@ -80,7 +80,7 @@ fn not_run_reason(platform: Platform, kernel_can_run: bool, has_qemu: bool) -> N
         return NotRunReason { reason, fix: "open -a Docker" };
     }
     if kernel_can_run {
-        let reason = "Docker is not running, and running without it needs root or user namespaces".to_owned();
+        let reason = "Docker is not running, and smoke runs without Docker need root or user namespaces".to_owned();
         return NotRunReason { reason, fix: "sudo systemctl start docker" };
     }
     let architecture = platform.architecture();
@@ -102,8 +102,9 @@ mod tests {
         name.parse().unwrap()
     }
 
-    /// Parses a description of a machine: its platform, `docker:PLATFORM` for a local or `remote:PLATFORM` for a remote
-    /// Docker, `emulated:PLATFORM`, `qemu:PLATFORM`, and `root`, `user` or `chroot` for the isolation.
+    /// Parses a description of a machine: its platform, `docker:PLATFORM` for a local Docker daemon or
+    /// `remote:PLATFORM` for a remote one, `emulated:PLATFORM`, `qemu:PLATFORM`, and `root`, `user` or `chroot` for the
+    /// isolation.
     fn host(words: &str) -> SmokeHost {
         let mut host = SmokeHost::default();
         for word in words.split_whitespace() {
@@ -155,7 +156,7 @@ mod tests {
                 true,
                 Runner::IsolatedQemu { isolation: user, qemu: qemu() },
             ),
-            // A newer variant than the processor supports needs QEMU.
+            // A variant newer than the processor supports needs QEMU.
             (
                 "linux/amd64 user qemu:linux/amd64",
                 "linux/amd64/v3",
@@ -173,7 +174,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn explains_why_a_platform_cannot_run() {
         for (words, target, single_program, reason, fix) in [
-            ("linux/amd64", "linux/amd64", true, "needs root or user namespaces", "systemctl start docker"),
+            ("linux/amd64", "linux/amd64", true, "need root or user namespaces", "systemctl start docker"),
             (
                 "linux/amd64 emulated:linux/arm64",
                 "linux/arm64",

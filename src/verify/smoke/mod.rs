@@ -1,6 +1,6 @@
-//! Smoke runs: starts a container of every platform once, with the configured arguments, before any tag moves.
-//! Platforms that this machine cannot run are reported as not run. A smoke run does not replace the checks of the
-//! image's bytes, because a kernel with QEMU runs programs for any architecture.
+//! Runs every platform of an image once, with the configured arguments, before any tag moves ("smoke run"). Platforms
+//! that this machine cannot run are reported as not run. Smoke runs do not replace the checks on the image's bytes,
+//! because a kernel with QEMU runs programs for any architecture.
 
 pub(crate) mod chroot;
 pub(crate) mod command;
@@ -50,7 +50,7 @@ pub(crate) fn run(
 ) -> Result<SmokeResults> {
     let Some(arguments) = &image.smoke else { return Ok(SmokeResults::new()) };
     let dir = work_dir.join("+smoke");
-    // A killed run may have left files. The workspace is locked, so no other run uses the directory.
+    // A killed run may have left files behind. No other run uses the directory now, because the workspace is locked.
     if dir.exists() {
         fs_err::remove_dir_all(&dir)?;
     }
@@ -72,7 +72,7 @@ pub(crate) fn run(
 struct ImageRun<'a> {
     image: &'a Image,
     layout: &'a Layout,
-    /// Arguments of the entrypoint.
+    /// Arguments to the entrypoint.
     arguments: &'a [String],
     host: &'a SmokeHost,
     dir: &'a Utf8Path,
@@ -137,7 +137,7 @@ impl ImageRun<'_> {
         root: &RootFs,
     ) -> Result<Attempt> {
         let dir = TempDir::new_in(self.dir)?;
-        let dir = Utf8Path::from_path(dir.path()).context("the path of the temporary directory is not UTF-8")?;
+        let dir = Utf8Path::from_path(dir.path()).context("the path of the temporary directory is not valid UTF-8")?;
         let unpack = || self.unpack(command, layers, root, dir);
         let run = |cmd| -> Result<FinishedRun> { run_command(&cmd, self.ui) };
         Ok(match runner {
@@ -192,7 +192,7 @@ impl ImageRun<'_> {
 
 /// A failed smoke run.
 struct FailedSmokeRun {
-    /// Command and how it ended.
+    /// The command, and how it ended.
     problem: String,
     last_lines: VecDeque<String>,
 }
@@ -203,8 +203,7 @@ impl FailedSmokeRun {
         if !ui.is_verbose() {
             self.last_lines.iter().for_each(|line| ui.child(line));
         }
-        image_failure(&image.name, format!("{platform}: {}", self.problem)).hint(
-            "use arguments with which the program exits on its own with status 0, such as smoke = [\"--version\"]",
-        )
+        image_failure(&image.name, format!("{platform}: {}", self.problem))
+            .hint("use arguments that make the program exit on its own with status 0, such as smoke = [\"--version\"]")
     }
 }

@@ -44,7 +44,7 @@ pub(crate) enum SmokeMethod {
 }
 
 impl SmokeMethod {
-    /// Describes the method for messages such as "linux/arm64 under QEMU".
+    /// Describes the method in messages such as "Ran app --version for linux/arm64, under QEMU".
     pub(crate) fn description(self) -> &'static str {
         match self {
             SmokeMethod::Native => "natively",

@@ -11,7 +11,7 @@ use crate::ui::Ui;
 
 /// Maximum duration of a smoke run.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
-/// Number of output lines that are shown when a run fails.
+/// Number of output lines to show when a run fails.
 const LAST_LINES: usize = 20;
 
 /// The outcome of trying to run a command.
@@ -22,14 +22,14 @@ pub(crate) enum Attempt {
     NotRun(String),
 }
 
-/// A command that ran.
+/// The result of a command that ran.
 #[derive(Debug)]
 pub(crate) struct FinishedRun {
-    /// Exit status. `None` if the command was stopped at the time limit.
+    /// Exit status. `None` if the command was stopped because it reached the time limit.
     pub status: Option<ExitStatus>,
-    /// First line on stdout or, if stdout is empty, on stderr.
+    /// First line of stdout or, if stdout is empty, of stderr.
     pub first_line: Option<String>,
-    /// Last lines on stdout and stderr.
+    /// Last lines of stdout and stderr.
     pub last_lines: VecDeque<String>,
 }
 

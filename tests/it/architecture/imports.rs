@@ -8,10 +8,10 @@ use super::parse::{self, Module, PathUse};
 /// The name by which the binary imports the library.
 const CRATE: &str = "cargo_multiarch";
 
-/// The names that a file uses from another file, each with the line of its first use. The keys are pairs of files.
+/// For each pair of files, the names that the first file uses from the second, with the line of their first use.
 pub type Edges = BTreeMap<(String, String), BTreeMap<String, usize>>;
 
-/// Finds all uses between files. `sources` maps paths below `src` to the texts of the files.
+/// Finds all names that files use from each other. `sources` maps paths below `src` to the contents of the files.
 pub fn edges(sources: &BTreeMap<String, String>) -> Edges {
     Tree::of(sources).edges()
 }
@@ -27,7 +27,7 @@ struct Node {
     children: HashMap<String, ModuleId>,
 }
 
-/// The meaning of a name or a path. It can be a module and an item at once, as a function may be named like a module.
+/// What a name or a path refers to. It can be both a module and an item, because a function may have a module's name.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Meaning {
     module: Option<ModuleId>,
@@ -56,7 +56,7 @@ impl Meaning {
 struct Tree {
     nodes: Vec<Node>,
     library: Option<ModuleId>,
-    /// The module with the inherent `impl` that defines an associated function or constant of an item.
+    /// Maps an item and the name of an associated function or constant to the module whose inherent `impl` defines it.
     impls: HashMap<(Item, String), ModuleId>,
     /// The imports through which a name was found, identified by module and position.
     used: RefCell<HashSet<(ModuleId, usize)>>,
@@ -78,7 +78,7 @@ impl Tree {
         tree
     }
 
-    /// Adds the modules of a file, and those of the files that it declares in `directory`.
+    /// Adds a file's modules, and those of the child files that it declares in `directory`.
     fn add_file(
         &mut self,
         file: &str,
@@ -127,7 +127,7 @@ impl Tree {
         }
     }
 
-    /// Resolves a name that is used in a module. `visited` prevents endless recursion in import cycles.
+    /// Resolves a name that a module uses. `visited` prevents infinite recursion in import cycles.
     fn lookup(&self, module: ModuleId, name: &str, visited: &mut HashSet<(ModuleId, String)>) -> Meaning {
         let node = &self.nodes[module];
         let item = |defined: bool| defined.then(|| Item { module, name: name.to_owned() });
@@ -164,8 +164,8 @@ impl Tree {
         self.resolve_in(from, path, &mut HashSet::new()).0
     }
 
-    /// Resolves a path that is used in a module. Also returns the remaining segments, which are names within an item,
-    /// such as a variant. The meaning is empty if the path is in another crate.
+    /// Resolves a path that a module uses. Also returns the remaining segments, which are names within an item, such as
+    /// a variant. The meaning is empty if the path refers to another crate.
     fn resolve_in<'p>(
         &self,
         from: ModuleId,
@@ -208,13 +208,14 @@ impl Tree {
                 self.add_path(id, path, &mut edges);
             }
             for import in node.module.imports.iter().filter(|import| !import.reexport) {
-                // A glob of a module uses the names that are found through it. A glob of an enum uses the enum itself.
+                // A glob import of a module uses only the names found through it. A glob import of an enum uses the
+                // enum itself.
                 if !import.glob || self.resolve(id, &import.path.segments).module.is_none() {
                     self.add_path(id, &import.path, &mut edges);
                 }
             }
         }
-        // Add imported modules even if no use of their names was found.
+        // Add imported modules even if the file uses none of their names.
         for (id, node) in self.nodes.iter().enumerate() {
             for (at, import) in node.module.imports.iter().enumerate().filter(|(_, import)| !import.reexport) {
                 let meaning = self.resolve(id, &import.path.segments);
@@ -229,7 +230,8 @@ impl Tree {
         edges
     }
 
-    /// Adds the file that defines the item of a path, and the file that implements its associated function or constant.
+    /// Adds edges to the file that defines a path's item, and to the file that implements its associated function or
+    /// constant.
     fn add_path(&self, from: ModuleId, path: &PathUse, edges: &mut Edges) {
         let (meaning, rest) = self.resolve_in(from, &path.segments, &mut HashSet::new());
         let Some(item) = meaning.item else { return };
@@ -252,7 +254,7 @@ impl Tree {
     }
 }
 
-/// Parses all files on several threads. `syn` types stay on their thread, because line numbers are stored per thread.
+/// Parses all files in several threads. `syn` types must not leave their thread, which stores their line numbers.
 fn parse_all(sources: &BTreeMap<String, String>) -> HashMap<String, Vec<Module>> {
     let files: Vec<_> = sources.iter().filter(|(file, _)| file.ends_with(".rs")).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);

@@ -1,8 +1,8 @@
-//! Checks that imports in `src` follow the order of directories and have no cycles, and that files have module docs.
+//! Checks that imports in `src` follow the order of `LEVELS` and have no cycles, and that files have module docs.
 //!
 //! `PRINT_EDGES=1 cargo test --test it architecture::print -- --nocapture` prints the names that each file imports
 //! from other files, and all import cycles. `[cycle]` marks imports that are part of a cycle. `PRINT_EDGES=compile/`
-//! prints only the imports from and to files in that directory.
+//! prints only imports by and of files in that directory.
 
 mod graph;
 mod imports;
@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use graph::Graph;
 use imports::Edges;
 
-/// The directories and top-level files of `src`. Each may only import those on later lines.
+/// The directories and top-level files of `src`. Each may import only those on later lines.
 const LEVELS: &[&[&str]] = &[
     &["main"],
     &["lib"],
@@ -36,7 +36,7 @@ const LEVELS: &[&[&str]] = &[
 const HINT: &str =
     "to list all imports and cycles: PRINT_EDGES=1 cargo test --test it architecture::print -- --nocapture";
 
-/// The texts of all files below `src`, by path.
+/// The contents of all Rust files below `src`, by path.
 static SOURCES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
     fn walk(dir: &Path, root: &Path, into: &mut BTreeMap<String, String>) {
         for entry in std::fs::read_dir(dir).unwrap() {
@@ -136,7 +136,7 @@ fn only_one_file_formats_sizes() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "prints a report for --nocapture")]
+#[expect(clippy::print_stdout, reason = "prints a report, which --nocapture shows")]
 fn print_edges() {
     let Ok(filter) = std::env::var("PRINT_EDGES") else { return };
     let components = graph::components(&all_imports());
@@ -147,7 +147,7 @@ fn print_edges() {
             println!("{from} -> {to}: {}{}", names.join(" "), if in_cycle { " [cycle]" } else { "" });
         }
     }
-    println!("\n{} cycles over {} files", components.len(), components.iter().map(BTreeSet::len).sum::<usize>());
+    println!("\n{} cycles involving {} files", components.len(), components.iter().map(BTreeSet::len).sum::<usize>());
     for component in components {
         println!("  {}: {}", component.len(), component.into_iter().collect::<Vec<_>>().join(" "));
     }

@@ -22,7 +22,7 @@ pub struct Module {
     pub impls: Vec<Impl>,
 }
 
-/// A single import of a `use` tree.
+/// A single import from a `use` tree.
 #[derive(Debug)]
 pub struct Import {
     /// The imported name. `None` for a glob, and for `as _`.
@@ -47,7 +47,7 @@ pub struct Impl {
     pub names: Vec<String>,
 }
 
-/// Parses a file and returns its modules. The first one is the module of the file itself.
+/// Parses a file and returns its modules. The first one is the file's own module.
 pub fn parse(text: &str) -> Result<Vec<Module>, syn::Error> {
     let file = syn::parse_file(text)?;
     let mut collector = Collector { modules: vec![Module::default()], current: 0, scopes: Vec::new(), self_type: None };
@@ -57,7 +57,7 @@ pub fn parse(text: &str) -> Result<Vec<Module>, syn::Error> {
     Ok(collector.modules)
 }
 
-/// The meaning of a name in a block: an imported path, or an item that the block defines.
+/// What a name in a block refers to: an imported path, or an item that the block defines.
 enum Local {
     Path(Vec<String>),
     Item,
@@ -77,7 +77,7 @@ impl Collector {
         &mut self.modules[self.current]
     }
 
-    /// Expands the first segment of a path if an enclosing block imports it. Returns `None` if the block defines it.
+    /// Expands the first segment of a path if an enclosing block imports it. Returns `None` if a block defines it.
     fn expand(&self, mut segments: Vec<String>) -> Option<Vec<String>> {
         if segments[0] == "Self" {
             segments.splice(0..1, self.self_type.clone()?);
@@ -412,8 +412,8 @@ fn impl_item_name(item: &syn::ImplItem) -> Option<String> {
     }
 }
 
-/// Collects the identifiers that may become names of items: all in a macro invocation, and those after `fn`, `struct`
-/// and other keywords in a macro definition.
+/// Collects the identifiers that may become item names: all of them in a macro invocation, but only those after `fn`,
+/// `struct` and other keywords in a macro definition.
 fn macro_idents(tokens: TokenStream, definition: bool, into: &mut BTreeSet<String>) {
     const KEYWORDS: &[&str] = &["const", "enum", "fn", "static", "struct", "trait", "type"];
     let mut named = !definition;
@@ -442,8 +442,8 @@ fn is_path_separator(tokens: &[TokenTree], at: usize) -> bool {
     colon(at) == Some(Spacing::Joint) && colon(at + 1).is_some()
 }
 
-/// Reports whether an identifier starts a path, unlike a field, a method, a lifetime, a macro variable or a name after
-/// `::`.
+/// Reports whether an identifier starts a path, rather than being a field, method, lifetime, macro variable or a name
+/// after `::`.
 fn starts_path(tokens: &[TokenTree], at: usize) -> bool {
     let TokenTree::Ident(ident) = &tokens[at] else { return false };
     match at.checked_sub(1).and_then(|before| tokens.get(before)) {

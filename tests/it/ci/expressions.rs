@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Returns the entries of an array, and no entries for other values.
+/// Returns the elements of an array, or an empty list for any other value.
 pub fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
 }
@@ -13,7 +13,7 @@ pub fn list(value: &Value) -> Vec<Value> {
 pub fn expanded(map: &Value, scope: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let entries = map.as_object().into_iter().flatten();
-    // Skips cache keys: they call `hashFiles`, which is not supported, and the jobs run without caches.
+    // Skip cache keys: they call `hashFiles`, which is not supported, and the jobs run without caches.
     let entries = entries.filter(|(_, value)| !text(value).contains("hashFiles("));
     entries.map(|(name, value)| (name.clone(), expand(&text(value), scope))).collect()
 }

@@ -42,7 +42,7 @@ pub fn run(repository: &Project, registry: &str, with: &str) -> (JobResult, Stri
     (jobs.pop().unwrap(), runner.cargo_calls())
 }
 
-/// Returns the names that follow a prefix such as `inputs.` anywhere in a text.
+/// Returns the names that follow a prefix such as `inputs.` anywhere in `text`.
 fn named(text: &str, prefix: &str) -> BTreeSet<String> {
     let part = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let rest = text.split(prefix).skip(1);
@@ -54,7 +54,7 @@ fn action_inputs_and_outputs_are_consistent() {
     let action = super::action();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>();
     let text = action["runs"].to_string();
-    assert_eq!(named(&text, "inputs."), keys(&action["inputs"]), "declared inputs and used inputs must be the same");
+    assert_eq!(named(&text, "inputs."), keys(&action["inputs"]), "the declared and used inputs must match");
     for input in action["inputs"].as_object().unwrap().values() {
         assert!(input["description"].is_string() && input["default"].is_string(), "{input}");
     }
@@ -70,12 +70,12 @@ fn action_inputs_and_outputs_are_consistent() {
     }
     for step in steps.iter().filter(|step| step["run"].is_string()) {
         assert!(!step["run"].as_str().unwrap().contains("${{"), "an expanded expression could run commands: {step}");
-        assert_eq!(step["shell"], "bash", "a composite action must name its shell");
+        assert_eq!(step["shell"], "bash", "steps of composite actions must set a shell");
         for name in step["env"].as_object().unwrap().keys() {
             assert!(written.contains(&format!("${name}")) || written.contains(&format!("${{{name}")), "{name}");
         }
     }
-    // Make sure that the sets compared above are not empty.
+    // The sets compared above must not be empty.
     assert!(named(&text, "inputs.").contains("working-directory"));
 }
 
@@ -93,7 +93,7 @@ fn action_installs_the_program() {
         (Some("1.2.2"), "cargo", "1.2.3", false, "install cargo-multiarch@1.2.3 --locked --force"),
     ] {
         let probe = if has_binstall { "exit 0" } else { "exit 101" };
-        // Installing creates a program that prints its version.
+        // The fake installation creates a program that prints its version.
         let create = "program=$(dirname \"$0\")/cargo-multiarch\n\
             printf '#!/bin/sh\\necho cargo multiarch %s\\n' \"${VERSION:-9.9.9}\" > \"$program\" && chmod +x \"$program\"";
         let cargo = format!("[ \"$2\" != -V ] || {probe}\necho \"$@\" >> \"$0.log\"\n{create}");
@@ -127,7 +127,7 @@ fn action_arguments_are_not_run_as_commands() {
         let args = serde_json::to_string(args).unwrap();
         let (job, _) = run(&repository, "r.example", &format!("          command: plan\n          args: {args}\n"));
         assert_ne!(job.code, 0, "{job:#?}");
-        assert!(job.stderr.contains(expected), "'{expected}' is missing in {job:#?}");
+        assert!(job.stderr.contains(expected), "no '{expected}' in {job:#?}");
         assert!(!repository.path().join("stolen").exists());
     }
 }
@@ -142,7 +142,7 @@ fn action_summary_shows_failures() {
     assert!(summary.contains("\nerror: ") && summary.contains(" hint: "), "{summary}");
     assert!(!summary.contains("::error") && job.stderr.contains("\n::error title=cargo multiarch::"), "{job:#?}");
     assert_eq!(job.outputs["refs"], "", "{:#}", job.outputs);
-    assert!(!calls.contains("install"), "the program is already installed: {calls}");
+    assert!(!calls.contains("install"), "the program must not be installed again: {calls}");
 }
 
 #[test]
@@ -157,10 +157,11 @@ fn action_summary_shows_the_output() {
     let (job, calls) = run(&repository, "r.example", "          command: plan\n          version: 99.0.0\n");
     assert!(
         calls.contains("install cargo-multiarch@99.0.0 --locked --force\n"),
-        "another version is installed: {calls}"
+        "the requested version must be installed: {calls}"
     );
     assert_eq!(job.code, 2, "{job:#?}");
-    let expected = "::error title=cargo multiarch::version 99.0.0 was installed, but PATH finds version 0.1.0 first: /";
+    let expected =
+        "::error title=cargo multiarch::version 99.0.0 was installed, but version 0.1.0 comes first on PATH: /";
     assert!(job.stderr.contains(expected), "{job:#?}");
     let (job, _) = run(&repository, "r.example", "          version: 99.0.0\n          install: by-magic\n");
     assert_eq!(job.code, 2, "{job:#?}");

@@ -5,10 +5,11 @@ use serde_json::Value;
 use super::runner::{Forge, JobResult, Runner};
 use crate::docs;
 
-/// Directory of the workspace if it is not in the root of the repository.
+/// The directory of a workspace that is not in the root of its repository.
 const WORKSPACE_DIR: &str = "my server";
 
-/// Generates a workflow with `init`, without committing it, and runs its jobs. Returns their results and cargo's calls.
+/// Generates a workflow with `init`, without committing it, and runs its jobs. Returns the results of the jobs, and the
+/// arguments of their cargo calls.
 pub fn run(ci: &str, native: bool, forge: Forge<'_>) -> (Vec<JobResult>, String) {
     let path = match ci {
         "github" => ".github/workflows/multiarch.yml",

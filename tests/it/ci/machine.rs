@@ -1,4 +1,5 @@
-//! Runs the steps of a job with a separate checkout and home directory. Commands run in bash, and actions are imitated.
+//! Runs the steps of a job in a separate checkout and with a separate home directory. Commands run in bash, and actions
+//! are simulated.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,16 +11,16 @@ use super::expressions::{evaluate, expand, expanded, list};
 use super::runner::{Forge, JobResult};
 use crate::support::{Fakes, path};
 
-/// The simulated machine of one job.
+/// A simulated machine that runs one job.
 pub struct Machine<'a> {
     forge: &'a Forge<'a>,
     programs: &'a Fakes,
     pub workspace: PathBuf,
     home: PathBuf,
     temp: PathBuf,
-    /// Artifact store that is shared by all machines.
+    /// The artifact store, which all machines share.
     pub artifacts: PathBuf,
-    /// Default working directory of the steps.
+    /// The default working directory for steps.
     pub working_dir: Option<String>,
     pub env: BTreeMap<String, String>,
     pub result: JobResult,
@@ -71,14 +72,14 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Imitates an action, as far as the tested jobs need it, and returns its outputs.
+    /// Simulates an action as far as the tested jobs need it, and returns its outputs.
     fn action(&mut self, action: &str, with: &BTreeMap<String, String>) -> Map<String, Value> {
         let name = action.trim_start_matches("https://data.forgejo.org/").split('@').next().unwrap();
         match name {
             "actions/checkout" => self.check_out(),
             "Swatinem/rust-cache" | "actions/cache" => {}
             "docker/login-action" => self.log_in(&with["registry"], &with["username"], &with["password"]),
-            // Uploaded artifacts lose hidden files and file modes.
+            // Uploading an artifact drops hidden files and file modes.
             "actions/upload-artifact" | "forgejo/upload-artifact" => {
                 let kept = self.artifacts.join(&with["name"]);
                 copy(&self.workspace.join(&with["path"]), &kept, |name| !name.starts_with('.'));
@@ -136,7 +137,7 @@ impl<'a> Machine<'a> {
         self.bash(script, &env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(), None);
     }
 
-    /// Runs a script in bash and returns the outputs that it set.
+    /// Runs a script in bash and returns the outputs that the script sets.
     pub fn bash(&mut self, script: &str, env: &BTreeMap<String, String>, dir: Option<String>) -> Map<String, Value> {
         let file = |name: &str| {
             let path = self.temp.join(name);
@@ -157,7 +158,7 @@ impl<'a> Machine<'a> {
                 command.env_remove(name);
             }
         }
-        // HOME is changed below, so cargo and rustup need the paths of the real home directory.
+        // HOME is changed below, so tell cargo and rustup where their directories are in the real home directory.
         let home = PathBuf::from(std::env::var("HOME").unwrap_or_default());
         for (name, dir) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
             command.env(name, std::env::var_os(name).unwrap_or_else(|| home.join(dir).into()));
@@ -198,7 +199,7 @@ fn assignments(text: &str) -> Vec<(String, String)> {
                     match lines.next() {
                         Some(line) if line == end => break,
                         Some(line) => value.push(line),
-                        None => panic!("no line {end} after the value of {name}"),
+                        None => panic!("no line '{end}' after the value of {name}"),
                     }
                 }
                 (name, value.join("\n"))
@@ -210,7 +211,7 @@ fn assignments(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Copies the files of a directory whose names `keep` accepts.
+/// Copies a directory's files, except those whose names `keep` rejects.
 pub fn copy(from: &Path, to: &Path, keep: fn(&str) -> bool) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {

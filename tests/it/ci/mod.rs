@@ -21,7 +21,7 @@ fn action() -> Value {
     serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Configuration of two images with different platforms.
+/// A configuration with two images for different platforms.
 const CONFIG: &str = "platforms = ['linux/riscv64', 'linux/arm64', 'linux/amd64']\n\
     [images.one]\nbins = ['app']\n[images.two]\nbins = ['app']\nplatforms = ['linux/arm/v7', 'linux/arm64']\n";
 

@@ -1,4 +1,4 @@
-//! Runs the jobs of workflows in plain shell, like the runner of a CI service: their matrix, order, and variables.
+//! Runs workflow jobs in a plain shell, in the order and with the matrix and variables that a CI service would use.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct Forge<'a> {
     pub password: &'a str,
 }
 
-/// Result of a job.
+/// The result of a job.
 #[derive(Debug)]
 pub struct JobResult {
     pub name: String,
@@ -51,18 +51,18 @@ impl<'a> Runner<'a> {
         Runner { forge, programs, dir: tempfile::tempdir().unwrap() }
     }
 
-    /// Returns the arguments of all calls of cargo, one call per line.
+    /// Returns the arguments of all cargo calls, one call per line.
     pub fn cargo_calls(&self) -> String {
         self.programs.log("cargo")
     }
 
-    /// Runs the jobs of a GitHub or Forgejo workflow, with one run per entry of a matrix, until one fails.
+    /// Runs the jobs of a GitHub or Forgejo workflow, once per matrix entry, until one fails.
     pub fn run(&self, workflow: &Value) -> Vec<JobResult> {
         let mut all: Vec<JobResult> = Vec::new();
         for (name, job) in workflow["jobs"].as_object().unwrap() {
             let done = |needed: &str| all.iter().any(|result| result.name == needed);
             let needs = if job["needs"].is_string() { vec![job["needs"].clone()] } else { list(&job["needs"]) };
-            assert!(needs.iter().all(|needed| done(needed.as_str().unwrap())), "{name} runs before one of {needs:?}");
+            assert!(needs.iter().all(|needed| done(needed.as_str().unwrap())), "{name} ran before one of {needs:?}");
             let outputs: Map<String, Value> =
                 all.iter().map(|result| (result.name.clone(), json!({ "outputs": result.outputs }))).collect();
             let needs = json!({ "needs": outputs });
@@ -97,7 +97,7 @@ impl<'a> Runner<'a> {
         all
     }
 
-    /// Runs the jobs of a GitLab pipeline in the order of the file, until one fails.
+    /// Runs the jobs of a GitLab pipeline in the order in which the file lists them, until one fails.
     pub fn run_gitlab(&self, jobs: &Value) -> Vec<JobResult> {
         let mut all: Vec<JobResult> = Vec::new();
         let is_job = |name: &str| !name.starts_with('.') && name != "default";

@@ -1,4 +1,4 @@
-//! Base images in every media type and compression, and the cache of pulled blobs.
+//! Base images with every media type and compression, and the cache of pulled blobs.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,11 @@ fn base_may_have_any_media_type_and_compression() {
                 let image: Value = serde_json::from_slice(&image).unwrap();
                 let suffix = if compression == "none" { String::new() } else { format!("+{compression}") };
                 assert_eq!(image["layers"][0]["mediaType"], format!("application/vnd.oci.image.layer.v1.tar{suffix}"));
-                assert_eq!(image["layers"].as_array().unwrap().len(), 2, "the base's layer and the binary's layer");
+                assert_eq!(
+                    image["layers"].as_array().unwrap().len(),
+                    2,
+                    "the base's layer and the layer with the binary"
+                );
                 let config = image["config"]["digest"].as_str().unwrap();
                 let config: Value = serde_json::from_slice(&registry.stored_blob("out/app", config).unwrap()).unwrap();
                 assert_eq!(config["config"]["Env"], json!(["PATH=/usr/bin:/bin", "BASE=1"]));

@@ -1,4 +1,4 @@
-//! Publishing from bundles that were compiled on other machines.
+//! Publishes bundles that were compiled on other machines.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -23,7 +23,7 @@ fn publishing_bundles_gives_the_same_digest_as_a_single_run() {
         let file = manifest(&dist.join(name))["builds"][0]["binaries"][0]["file"].as_str().unwrap().to_owned();
         std::fs::set_permissions(dist.join(name).join(file), PermissionsExt::from_mode(0o644)).unwrap();
     }
-    // They also drop hidden files.
+    // CI artifact stores also drop hidden files.
     std::fs::remove_file(dist.join("two/.gitignore")).unwrap();
     for artifacts in ["dist/one,dist/two", "dist/two,dist/one", "dist"] {
         let registry = FakeRegistry::storing();

@@ -1,5 +1,5 @@
-//! Cross-compiles C code through real crates that use cmake, bindgen, jemalloc, and cc. `scripts/setup native` installs
-//! the required programs.
+//! Cross-compiles C code in real crates that use cmake, bindgen, jemalloc, and cc. `scripts/setup native` installs the
+//! required programs.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ fn app(dependencies: &str) -> Project {
     )
 }
 
-/// Prepares a `build` with a Docker that cannot build images: it compiles everything and then fails with exit code 6.
+/// Prepares a `build` with a fake Docker that cannot build images. It compiles everything, then fails with exit code 6.
 fn build(project: &Project, target: &str, args: &[&str]) -> Run {
     let run = project.run(&[&["build", "-v"], args].concat());
     with_crates(run.path_first(&Fakes::new().program("docker", HEALTHY_DOCKER)), target)
 }
 
-/// Prepares a run that fetches crates and compiles C code, in a target directory that later runs reuse. Tests with the
-/// same target directory wait for each other.
+/// Prepares a run that fetches crates and compiles C code, in a target directory that later runs reuse. Tests that
+/// share a target directory wait for each other.
 fn with_crates(run: Run, target: &str) -> Run {
     let cache =
         std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
@@ -47,7 +47,7 @@ fn variables(stderr: &str) -> BTreeSet<&str> {
     names.filter(|name| name.ends_with("_aarch64_unknown_linux_musl")).collect()
 }
 
-/// Creates a project with a C and C++ library that is built by cmake.
+/// Creates a project with a C and C++ library that is built with cmake.
 fn cmake() -> Project {
     app("[build-dependencies]\ncmake = \"0.1\"")
         .file(
@@ -73,7 +73,8 @@ fn cmake() -> Project {
         .file("src/main.rs", "extern \"C\" { fn answer() -> i32; }\nfn main() { println!(\"{}\", unsafe { answer() }) }\n")
 }
 
-/// Creates a program that compiles only if bindgen used arm64's `struct stat` of 128 bytes. On x86-64 it has 144 bytes.
+/// Creates a program that compiles only if bindgen uses arm64's `struct stat`, which has 128 bytes instead of the 144
+/// bytes on x86-64.
 fn bindgen() -> Project {
     app("[build-dependencies]\nbindgen = { version = \"0.72\", features = [\"runtime\"] }")
         .file(
@@ -103,7 +104,7 @@ fn cmake_and_bindgen_work_with_zig_for_musl() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn bindgen_works_with_gcc_for_glibc() {
-    // glibc binaries do not run on scratch, which is reported after compiling.
+    // glibc binaries cannot run on scratch. The program reports this only after compiling.
     let finished = build(&bindgen(), "c++", &["--linker", "gcc", "--libc", "gnu"]).fails(8).finish();
     finished.stderr_has(&["BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="]);
 }
@@ -157,7 +158,7 @@ fn build_std_compiles_the_standard_library() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "42 on arm\n", "{output:?}");
 }
 
-/// Compiles a program whose C code contains its own source path, in a new project directory, and returns the binary.
+/// Compiles a program whose C code embeds its source path, in a new project directory, and returns the binary.
 fn compile_in_new_directory(args: &[&str]) -> Vec<u8> {
     let build = "let file = std::path::Path::new(&std::env::var(\"CARGO_MANIFEST_DIR\").unwrap()).join(\"c/a.c\");\n\
         cc::Build::new().file(file).compile(\"a\");";

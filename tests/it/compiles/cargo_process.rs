@@ -1,4 +1,4 @@
-//! How cargo is run: one process for all targets, with the user's rustflags and wrappers, and stopped by Ctrl-C.
+//! Checks that one cargo process builds all targets, respects the user's rustflags and wrappers, and stops on Ctrl-C.
 
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ fn cargo_keeps_the_rustflags_of_the_user() {
     let main = "fn main() { compile_error_unless_set(); }\n#[cfg(mine)]\nfn compile_error_unless_set() {}\n";
     let project =
         Project::app().file("src/main.rs", main).file(".cargo/config.toml", "[build]\nrustflags = ['--cfg=mine']\n");
-    // riscv64 with musl needs an additional flag, which must not replace the user's.
+    // riscv64 with musl needs an additional flag, which must not replace the user's flags.
     for platform in ["linux/amd64", "linux/riscv64"] {
         build(&project, &docker(), platform)
             .fails(6)
@@ -52,8 +52,8 @@ fn cargo_runs_once_for_all_targets() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn ctrl_c_stops_cargo_and_its_children() {
-    // Records the PIDs of the build script and of cargo. The file is renamed once complete, because the test reads it
-    // as soon as it exists.
+    // The build script records its own PID and cargo's. It renames the file once it is complete, because the test reads
+    // the file as soon as it exists.
     let script = "fn main() {\n\
         let pids = format!(\"{} {}\", std::process::id(), std::os::unix::process::parent_id());\n\
         std::fs::write(\"new\", pids).unwrap();\nstd::fs::rename(\"new\", \"pids\").unwrap();\n\
@@ -74,7 +74,7 @@ fn ctrl_c_stops_cargo_and_its_children() {
     wait_for(|| (!pids.split(' ').any(is_running)).then_some(()));
 }
 
-/// Polls until `poll` returns a value. Panics after 30 seconds.
+/// Calls `poll` until it returns a value. Panics after 30 seconds.
 fn wait_for<T>(poll: impl Fn() -> Option<T>) -> T {
     let start = Instant::now();
     loop {

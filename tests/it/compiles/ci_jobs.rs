@@ -6,7 +6,7 @@ use crate::ci::jobs::{published, run, with_matrix};
 use crate::ci::runner::{Forge, Runner};
 use crate::support::{FakeRegistry, Project};
 
-/// `Authorization` header of user `me` with password `token`.
+/// The `Authorization` header for user `me` with password `token`.
 const LOGIN: &str = "Basic bWU6dG9rZW4=";
 
 /// Starts a registry that requires a login.
@@ -59,7 +59,7 @@ fn ci_jobs_publish_the_same_digest_on_every_service() {
     assert_eq!(digests.len(), 1, "{digests:?}");
 }
 
-/// The workspace is in a subdirectory of the repository, and its images have different platforms.
+/// Uses a workspace in a subdirectory of the repository, whose images have different platforms.
 #[test]
 #[ignore = "run by scripts/test"]
 fn ci_jobs_support_images_with_different_platforms() {

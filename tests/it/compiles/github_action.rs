@@ -28,8 +28,11 @@ fn action_publish_sets_outputs_and_shows_the_checklist() {
     assert_eq!(name, format!("{}/app:1.2.3", registry.host));
     let expected = [&registry, &other].map(|registry| format!("{}  {}/app", &digest["sha256:".len()..], registry.host));
     assert_eq!(outputs["digests"].as_str().unwrap().lines().collect::<Vec<_>>(), expected);
-    assert!(job.stdout.contains(&format!("refs: {}\n", refs.join("\n"))), "the next step gets the refs: {job:#?}");
-    assert!(job.stdout.lines().any(|line| line == refs[0]), "the log shows the refs: {job:#?}");
+    assert!(
+        job.stdout.contains(&format!("refs: {}\n", refs.join("\n"))),
+        "the next step must receive the refs: {job:#?}"
+    );
+    assert!(job.stdout.lines().any(|line| line == refs[0]), "the log must show the refs: {job:#?}");
     assert!(outputs["report"].as_str().unwrap().ends_with("/report.json"), "{outputs:#}");
     assert!(job.summary.starts_with("## app 1.2.3\n"), "{}", job.summary);
     assert!(job.summary.contains("- [x] clean work tree"), "{}", job.summary);

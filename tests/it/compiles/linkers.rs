@@ -1,11 +1,11 @@
-//! Checks of linked binaries.
+//! Checks which glibc version linked binaries require.
 
 use crate::support::Project;
 
 #[test]
 #[ignore = "run by scripts/test"]
 fn binary_that_needs_a_newer_glibc_is_rejected() {
-    // Links this machine's libc before zig's, so that the binary requires symbols newer than glibc 2.17.
+    // Links against this machine's libc before zig's, so that the binary requires symbols newer than glibc 2.17.
     let host_libc = std::process::Command::new("cc").arg("-print-file-name=libc.so.6").output().unwrap();
     let host_libc = String::from_utf8(host_libc.stdout).unwrap();
     let config = format!(

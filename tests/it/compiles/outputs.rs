@@ -1,4 +1,4 @@
-//! Writing OCI layouts and archives, and loading images into Docker.
+//! Writes OCI layouts and archives, and loads images into Docker.
 
 use std::process::Command;
 
@@ -56,7 +56,7 @@ fn output_layout_is_repaired_and_readable_by_all_users() {
     let index =
         || -> Value { serde_json::from_slice(&std::fs::read(shared.path().join("out/index.json")).unwrap()).unwrap() };
     embedded(&Project::app(), &args).finish();
-    // Blobs that an interrupted run left incomplete are replaced.
+    // Incomplete blobs left by an interrupted run are replaced.
     let blobs = shared.path().join("out/blobs/sha256");
     for blob in std::fs::read_dir(&blobs).unwrap().flatten() {
         std::fs::write(blob.path(), "half").unwrap();
@@ -65,7 +65,7 @@ fn output_layout_is_repaired_and_readable_by_all_users() {
     for blob in std::fs::read_dir(&blobs).unwrap().flatten() {
         let name = format!("sha256:{}", blob.file_name().to_str().unwrap());
         assert_eq!(crate::support::fake_registry::digest(&std::fs::read(blob.path()).unwrap()), name);
-        assert_eq!(blob.metadata().unwrap().permissions().mode() & 0o444, 0o444, "all users can read it");
+        assert_eq!(blob.metadata().unwrap().permissions().mode() & 0o444, 0o444, "all users must be able to read it");
     }
     let archive = std::fs::metadata(shared.path().join("out.tar")).unwrap();
     assert_eq!(archive.permissions().mode() & 0o444, 0o444);

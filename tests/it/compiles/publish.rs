@@ -25,7 +25,7 @@ fn publish_sends_nothing_if_nothing_changed() {
     let writes = |request: &&crate::support::Request| request.method == "PUT" || request.method == "PATCH";
     let requests = registry.requests();
     assert_eq!(requests[before..].iter().filter(writes).map(|request| &request.path).collect::<Vec<_>>(), [""; 0]);
-    // No layer was compressed again: the cache contains only the blobs of the first run.
+    // No layer was compressed again: the cache contains only blobs from the first run.
     let layers = project.path().join("target/multiarch/+layers");
     let blobs = std::fs::read_dir(layers)
         .unwrap()
@@ -80,7 +80,7 @@ fn build_reads_the_template_only_once() {
     let project = Project::with_config("template = 'my.j2'\n");
     let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
     let project = project.file("my.j2", template);
-    // The fake docker, which runs after the template has been read, overwrites the file.
+    // The fake docker, which runs after the template has been read, overwrites the template.
     let overwrite = "echo '{{ undefined }}' > my.j2; echo 'Cannot connect to the Docker daemon' >&2; exit 1";
     let fakes = Fakes::new().program("docker", overwrite);
     project.run(&["build", "--platform", "linux/amd64"]).path_first(&fakes).finish();
@@ -91,7 +91,7 @@ fn build_reads_the_template_only_once() {
 #[ignore = "run by scripts/test"]
 fn publish_uploads_layers_while_cargo_compiles() {
     // The build script of `slow` waits until a layer of `fast` has been uploaded. It gives up after a minute, so that
-    // the test fails if uploads only start after compiling.
+    // the test fails if uploads start only after everything has been compiled.
     let mark = Project::empty();
     let file = mark.path().join("arrived");
     let script = format!(

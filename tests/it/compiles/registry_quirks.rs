@@ -1,4 +1,4 @@
-//! Behavior of registries and token servers that the distribution specification leaves open or forbids.
+//! Registry and token server behavior that the distribution specification leaves open or forbids.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -57,7 +57,7 @@ fn slow_proxy(host: &str) -> String {
 #[ignore = "run by scripts/test"]
 fn slow_upload_succeeds() {
     let registry = FakeRegistry::storing();
-    // Much larger than the socket buffers, which hold several megabytes.
+    // The file is much larger than the socket buffers, which hold several megabytes.
     publish(&with_noise(44), &slow_proxy(&registry.host)).finish();
     assert_eq!(registry.tags("app"), BOTH);
     let started = registry.requests().iter().filter(|r| r.method == "POST" && !r.path.contains("mount=")).count();
@@ -178,7 +178,7 @@ fn blob_is_uploaded_if_the_token_for_mounting_is_denied() {
     let registry = with_tokens(move |request| has_two_scopes(request).then(|| (403, vec![], vec![])), |_| None);
     publish(&base_on(&registry), &registry.host).finish();
     assert_eq!(registry.tags("app"), BOTH);
-    assert_eq!((registry.uploads(), registry.open_uploads()), (3, 0), "the layer of the base is uploaded, too");
+    assert_eq!((registry.uploads(), registry.open_uploads()), (3, 0), "the base's layer is uploaded, too");
 }
 
 #[test]
@@ -188,7 +188,8 @@ fn upload_on_another_host_gets_no_credentials() {
         "DELETE" => Some((204, vec![], vec![])),
         _ => None,
     });
-    // Another port on the same host is another server. 202 redirects the upload, 307 the request that starts it.
+    // Another port on the same host is a different server. Status 202 redirects the upload, and 307 the request that
+    // starts it.
     for status in [202, 307] {
         assert_no_credentials_sent(&store, status);
     }
@@ -206,7 +207,7 @@ fn assert_no_credentials_sent(store: &FakeRegistry, status: u16) {
     });
     let config = format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#, registry.host);
     let docker = Project::empty().file("config.json", &config);
-    // The blobs never reach the registry, so the publish fails.
+    // The blobs never reach the registry, so `publish` fails.
     publish(&Project::app(), &registry.host).env("DOCKER_CONFIG", docker.path()).fails(7).finish();
     assert!(!store.requests().is_empty());
     let leaked: Vec<Request> = store.requests().into_iter().filter(|request| request.authorization.is_some()).collect();

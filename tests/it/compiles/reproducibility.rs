@@ -11,7 +11,7 @@ use crate::support::{PROGRAM, Project};
 fn project() -> Project {
     let project = Project::app()
         .file("Cargo.toml", "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n[dependencies]\nitoa = \"=1.0.15\"\n")
-        // Panic messages contain source paths, including those of the dependency.
+        // Panic messages contain source paths, including the dependency's.
         .file("src/main.rs", "fn main() { println!(\"{} {}\", itoa::Buffer::new().format(7), std::panic::Location::caller().file()); let v: Vec<u8> = Vec::new(); if std::env::args().count() > 9 { println!(\"{}\", v[9]); } }\n")
         .file("data/b.txt", "b\n")
         .file("data/a/c.txt", "c\n")
@@ -25,7 +25,7 @@ fn project() -> Project {
 
 const PLATFORMS: &str = "linux/amd64,linux/arm64";
 
-/// Builds in `dir` and returns the digest. `shell` is a shell command that runs the program, which it gets as `$@`.
+/// Builds in `dir` and returns the digest. `shell` is a shell command that runs the program, given as `$@`.
 #[track_caller]
 fn digest(dir: &Path, shell: &str, platforms: &str, variables: &[(&str, &str)]) -> String {
     let fakes = Project::empty();
@@ -70,8 +70,8 @@ fn digest_depends_only_on_the_commit() {
     let plain = "exec \"$@\"";
     let here = project.path();
     let first = digest(here, plain, PLATFORMS, &[]);
-    assert_eq!(first, digest(here, plain, PLATFORMS, &[]), "built twice");
-    assert_eq!(first, digest(here, plain, "linux/arm64,linux/amd64", &[]), "platforms in another order");
+    assert_eq!(first, digest(here, plain, PLATFORMS, &[]), "when built twice");
+    assert_eq!(first, digest(here, plain, "linux/arm64,linux/amd64", &[]), "with platforms in another order");
     assert_eq!(
         first,
         digest(here, plain, PLATFORMS, &[("TZ", "Asia/Tokyo"), ("LANG", "C"), ("LC_ALL", "C")]),
@@ -85,7 +85,7 @@ fn digest_depends_only_on_the_commit() {
     let (_temp, clone) = clone_project(&project, "077");
     assert_eq!(first, digest(&clone, "umask 077; exec \"$@\"", PLATFORMS, &[]), "with another umask");
 
-    // As another user, who owns the files and has a different home directory and CARGO_HOME.
+    // Build as another user, who owns the files and has a different home directory and CARGO_HOME.
     let (temp, clone) = clone_project(&project, "027");
     std::os::unix::fs::chown(&clone, Some(4711), Some(4711)).unwrap();
     let owned = Command::new("chown").args(["-R", "4711:4711", clone.to_str().unwrap()]).status().unwrap();

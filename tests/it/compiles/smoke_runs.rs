@@ -1,4 +1,4 @@
-//! Smoke runs with a fake Docker: the commands that are run, and how failures are reported.
+//! Smoke runs with a fake Docker: which commands are run, and how failures are reported.
 
 use crate::reports::assert_valid;
 use crate::support::{FakeRegistry, Fakes, Finished, Project, Run};
@@ -77,7 +77,7 @@ fn smoke_run_that_cannot_start_is_not_reported_as_passed() {
             docker("echo 'docker: Error response from daemon: no space.' >&2; exit 125"),
             "docker: Error response from daemon: no",
         ),
-        // It is unknown which platforms a remote Docker host can run.
+        // The program cannot find out which platforms a remote Docker host can run.
         (docker_at("ssh://x", "linux/riscv64", no_format), "exec /app: exec format error"),
     ] {
         let (registry, project) = (FakeRegistry::storing(), Project::app());

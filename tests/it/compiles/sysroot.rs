@@ -21,7 +21,7 @@ fn sysroot_is_created_once() {
     let record = std::fs::read_to_string(dir.join("multiarch.list")).unwrap();
     assert!(record.starts_with("libssl-dev\nlibssl-dev 3.0-1 "), "{record}");
     build(&project, &tools, &[]).fails(8).finish().stderr_lacks("Fetch");
-    assert_eq!(calls(), 2, "the sysroot is reused");
+    assert_eq!(calls(), 2, "the sysroot must be reused");
 
     // A deleted sysroot is recreated from cached downloads, even offline.
     std::fs::remove_dir_all(&dir).unwrap();

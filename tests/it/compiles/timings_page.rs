@@ -1,4 +1,4 @@
-//! The timing report of complete `build` and `publish` runs.
+//! Timing reports of complete `build` and `publish` runs.
 
 use crate::support::{FakeRegistry, Project};
 use crate::timings_page::{bars, embedded};
@@ -25,7 +25,10 @@ fn timings_page_has_a_bar_for_every_platform_and_phase() {
         let layer = bar("layer", &format!("{platform} app: app"));
         let verified = bar("verify", &format!("{platform} app"));
         assert!((binary.start - cargo.start).abs() < 0.01 && binary.end <= cargo.end + 0.01, "{binary:?} {cargo:?}");
-        assert!(files.start < cargo.end, "layers without binaries are packed while cargo runs: {files:?} {cargo:?}");
+        assert!(
+            files.start < cargo.end,
+            "layers without binaries must be packed while cargo runs: {files:?} {cargo:?}"
+        );
         assert!(binary.end <= layer.start + 0.01, "{binary:?} {layer:?}");
         assert!(layer.end <= verified.start + 0.01, "{layer:?} {verified:?}");
     }
@@ -57,7 +60,10 @@ fn timings_page_shows_uploads() {
     let binary = bar("upload", &format!("linux/amd64 app: app → {repository}"));
     let files = bar("upload", &format!("linux/amd64 app: files → {repository}"));
     assert!(bar("layer", "linux/amd64 app: app").end <= binary.start + 0.01, "{bars:#?}");
-    assert!(files.start < bar("cargo", "app for linux/amd64").end, "uploaded while cargo compiles: {bars:#?}");
+    assert!(
+        files.start < bar("cargo", "app for linux/amd64").end,
+        "the files must be uploaded while cargo compiles: {bars:#?}"
+    );
     let tags = ["1.2.3", "latest"].map(|tag| bar("publish", &format!("tag {repository}:{tag}")));
     let manifests = bar("publish", &format!("manifests of {repository}"));
     let read_back = bar("publish", &format!("read back {repository}"));

@@ -1,4 +1,4 @@
-//! Builds with several linkers or cargo processes, with cargo's own configuration, and with errors from cargo.
+//! Builds with several linkers or several cargo processes, with cargo's own configuration, and with cargo errors.
 
 use crate::support::{Finished, Project, Run};
 use crate::toolchain::{build, docker};
@@ -16,7 +16,7 @@ fn assert_compiles(run: Run, platforms: &[&str]) -> Finished {
 fn different_linkers_share_one_cargo_process() {
     let config = "libc = 'gnu'\nbase = 'scratch'\nplatforms = ['linux/amd64', 'linux/arm64']\n\
         [platform.'linux/amd64']\nlinker = 'host'\n[platform.'linux/arm64']\nlinker = 'zig'\n";
-    // glibc binaries do not run on scratch, which is reported after everything has been compiled.
+    // glibc binaries cannot run on scratch. The program reports this only after compiling everything.
     let finished = build(&Project::with_config(config), &[]).fails(8).finish();
     let finished = finished.stderr_has(&["Compiled app for linux/amd64 (", "Compiled app for linux/arm64 ("]);
     assert_eq!(finished.stderr.matches("Running `CARGO_TARGET_").count(), 1, "{finished}");
@@ -34,7 +34,7 @@ fn cargo_output_of_several_processes_has_prefixes() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn rustflags_from_every_source_are_kept() {
-    // riscv64 with musl needs an additional flag, which must not replace the configured ones.
+    // riscv64 with musl needs an additional flag, which must not replace the configured flags.
     const TRIPLE: &str = "riscv64gc-unknown-linux-musl";
     let main = "fn main() { set(); }\n#[cfg(mine)]\nfn set() {}\n";
     let project = || Project::app().file("src/main.rs", main);

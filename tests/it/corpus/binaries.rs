@@ -1,4 +1,4 @@
-//! Real ELF programs and libraries, which zig compiles from a few lines of C. They are cached in
+//! Real ELF programs and libraries, which zig compiles from a few lines of C. The results are cached in
 //! `$XDG_CACHE_HOME/cargo-multiarch/corpus`.
 
 use std::path::Path;
@@ -10,15 +10,15 @@ use super::roots::cache;
 use crate::support::fake_registry::digest;
 use crate::support::find;
 
-/// Name of the file that the commands of a recipe write.
+/// Name of the file that a recipe's commands write.
 const OUTPUT: &str = "output";
 
-/// The input of a compiler call. Its hash is the name of the result in the cache.
+/// The input of a compiler run. Its hash is the result's file name in the cache.
 pub struct Recipe<'a> {
     source: &'a str,
     target: &'a str,
     args: &'a [&'a str],
-    /// Names and contents of other input files. Shared libraries are linked.
+    /// Names and contents of other input files. The result is linked against any shared libraries among them.
     files: &'a [(&'a str, Bytes)],
 }
 
@@ -33,8 +33,8 @@ impl Recipe<'_> {
         })
     }
 
-    /// Returns the file from the cache. If it is missing, runs commands that write [`OUTPUT`], in a directory with the
-    /// input files.
+    /// Returns the result from the cache. If it is missing, first runs the commands that write it to [`OUTPUT`], in a
+    /// directory with the input files.
     fn build_with(&self, commands: impl FnOnce(&Path) -> Vec<Command>) -> Bytes {
         let mut key = format!("{}\n{}\n{:?}", self.source, self.target, self.args);
         for (name, content) in self.files {
@@ -46,7 +46,7 @@ impl Recipe<'_> {
         if let Ok(content) = std::fs::read(&cached) {
             return Arc::new(content);
         }
-        // Concurrent test runs build each file only once.
+        // With the lock, concurrent test runs build each file only once.
         let lock = std::fs::File::create(corpus.join("lock")).unwrap();
         lock.lock().unwrap();
         if let Ok(content) = std::fs::read(&cached) {
@@ -75,7 +75,7 @@ fn zig() -> Command {
     }
 }
 
-/// Prints hello without a C library.
+/// The source of a program that prints hello without a C library.
 const BARE: &str = r#"
 #if defined __x86_64__
 __asm__(".globl _start\n_start: mov $1,%eax\n mov $1,%edi\n lea msg(%rip),%rsi\n mov $6,%edx\n syscall\n"
@@ -114,7 +114,7 @@ fn cpu(arch: &str) -> &str {
     }
 }
 
-/// Builds a static program.
+/// Builds a static program that uses no C library.
 pub fn bare_static(arch: &str) -> Bytes {
     bare(&format!("{}-linux-musl", cpu(arch)), &[])
 }
@@ -123,7 +123,7 @@ pub fn static_pie(arch: &str) -> Bytes {
     bare(&format!("{}-linux-musl", cpu(arch)), &["-pie", "-fPIE"])
 }
 
-/// Builds a static program for a version of the ARM architecture, with hardware floating point from version 6.
+/// Builds a static program for a version of the ARM architecture. From version 6, it uses the hard-float ABI.
 pub fn bare_arm(version: u32) -> Bytes {
     let (float, cpu) = match version {
         5 => ("", "-mcpu=arm926ej_s"),
@@ -133,7 +133,8 @@ pub fn bare_arm(version: u32) -> Bytes {
     bare(&format!("arm-linux-musleabi{float}"), &[cpu])
 }
 
-/// Builds a static program that declares the x86-64 level it needs. Uses GNU ld, the only linker that can write this.
+/// Builds a static program that declares the x86-64 level it needs. Uses GNU ld, the only linker that can write this
+/// declaration.
 pub fn for_x86_64(level: &str) -> Bytes {
     let level = format!("x86-64-{level}");
     Recipe { source: BARE, target: "x86_64-linux-musl", args: &["ld", "-z", &level], files: &[] }.build_with(
@@ -205,7 +206,7 @@ fn library(source: &str, target: &str, soname: &str, args: &[&str], files: &[(&s
 
 /// Builds a libgreet.so that does not need a C library.
 pub fn libgreet(target: &str, args: &[&str]) -> Bytes {
-    // On ARM, unwind tables refer to a symbol in the compiler's runtime library.
+    // Unwind tables are omitted because, on ARM, they refer to a symbol in the compiler's runtime library.
     let bare = ["-nostdlib", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"];
     library(GREET, target, "libgreet.so", &[&bare, args].concat(), &[])
 }
@@ -224,14 +225,14 @@ pub fn libdeep_and_libgreet(args: &[&str]) -> (Bytes, Bytes) {
     (deep, greet)
 }
 
-/// Builds a libgreet.so that calls `strlcpy` in the C library of the target.
+/// Builds a libgreet.so that calls `strlcpy` in the target's C library.
 pub fn libgreet_with_libc(target: &str) -> Bytes {
     let source = "#include <string.h>\n#include <stdlib.h>\n\
         const char *greet(void) { char *to = malloc(9); strlcpy(to, \"hello\", 9); return to; }\n";
     library(source, target, "libgreet.so", &["-fno-builtin"], &[])
 }
 
-/// Builds a libgreet.so that calls only functions of every version of glibc and musl.
+/// Builds a libgreet.so that calls only functions that exist in every version of glibc and musl.
 pub fn libgreet_with_old_libc(target: &str) -> Bytes {
     let source = "#include <string.h>\n#include <stdlib.h>\n\
         const char *greet(void) { char *to = malloc(9); memcpy(to, \"hello\", 6); return to; }\n";
@@ -263,7 +264,7 @@ pub fn with_rpath(program: &Bytes) -> Bytes {
     Arc::new(bytes)
 }
 
-/// Builds a program that needs a symbol version of `soname` that the real library does not have.
+/// Builds a program that needs a symbol version that the real library `soname` does not provide.
 pub fn needs_version(soname: &str, version: &str) -> Bytes {
     let versions = Arc::new(format!("{version} {{ global: newer; }};\n").into_bytes());
     let args = ["-nostdlib", "-Wl,--version-script=versions.map"];
@@ -283,13 +284,13 @@ pub fn libc_231() -> Bytes {
     library(source, "x86_64-linux-gnu", "libc.so.6", &args, &versions)
 }
 
-/// Builds the libc.so.6 that zig links against for a version of glibc: every symbol and version, but no code.
+/// Builds the libc.so.6 that zig links against for a version of glibc. It has all symbols and versions, but no code.
 pub fn glibc_stub(arch: &str, version: &str) -> Bytes {
     let target = gnu(arch, version);
     Recipe { source: HELLO, target: &target, args: &["libc.so.6"], files: &[] }.build_with(|directory| {
         let mut link = zig();
         link.args(["cc", "-target", &target, "main.c", "-o", "main"]).current_dir(directory);
-        // zig writes the library to its cache.
+        // zig writes the library to its cache directory.
         link.env("ZIG_GLOBAL_CACHE_DIR", directory.join("cache")).env("ZIG_LOCAL_CACHE_DIR", directory.join("cache"));
         let mut copy = Command::new("sh");
         copy.args(["-c", &format!("cp cache/o/*/libc.so.6 {OUTPUT}")]).current_dir(directory);
@@ -297,7 +298,7 @@ pub fn glibc_stub(arch: &str, version: &str) -> Bytes {
     })
 }
 
-/// Builds a program that needs a library of a Debian package and refers to one of its symbols.
+/// Builds a program that needs a library from a Debian package and refers to one of its symbols.
 pub fn needs(name: &str, library: Bytes, symbol: &str) -> Bytes {
     let source = format!(
         "#include <stdio.h>\nextern void {symbol}(void);\n\

@@ -2,14 +2,14 @@
 
 use super::image::Layout;
 
-/// How a case is confirmed without `verify`.
+/// How a case is confirmed independently of `verify`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Proof {
     /// Docker runs the image: a good one prints `hello`, and a broken one fails.
     Run,
     /// This machine may run the program anyway, but the emulator for the image's platform rejects it.
     Emulated,
-    /// Docker does not load the image, or skopeo does not copy it.
+    /// Docker refuses to load the image, or skopeo refuses to copy it.
     Refused,
     /// No other tool confirms the case: the image may start, or whether it starts depends on the CPU.
     None,
@@ -21,13 +21,13 @@ pub struct Finding {
     pub code: &'static str,
     /// Another code that is accepted instead of `code`.
     pub alternative: Option<&'static str>,
-    /// Platform of the finding. `None` matches every platform.
+    /// Platform of the finding. `None` matches any platform.
     pub platform: Option<&'static str>,
-    /// File that the finding must name. `None` matches every file.
+    /// File that the finding must name. `None` matches any file.
     pub file: Option<&'static str>,
 }
 
-/// Creates an expected finding. An empty `file` matches every file.
+/// Creates an expected finding. An empty `file` matches any file.
 pub fn finding(code: &'static str, file: &'static str) -> Finding {
     Finding { code, alternative: None, platform: None, file: Some(file).filter(|file| !file.is_empty()) }
 }
@@ -51,7 +51,7 @@ impl Finding {
 pub struct Case {
     pub name: &'static str,
     pub layout: Layout,
-    /// Arguments of `verify` in addition to the image.
+    /// Additional arguments for `verify`, besides the image.
     pub args: &'static [&'static str],
     /// Expected findings. Empty for a good image.
     pub findings: Vec<Finding>,
@@ -60,7 +60,7 @@ pub struct Case {
     pub proof: Proof,
 }
 
-/// Creates a case in which `verify` must report nothing.
+/// Creates a case in which `verify` must not report anything.
 pub fn good(name: &'static str, layout: impl Into<Layout>) -> Case {
     Case { name, layout: layout.into(), args: &[], findings: Vec::new(), optional: &[], proof: Proof::Run }
 }

@@ -1,11 +1,11 @@
-//! Images for the documentation of `verify`: a good one, and two that reproduce errors of a real project.
+//! Images for the `verify` documentation: a good one, and two that reproduce mistakes of a real project.
 
 use super::binaries::{bare_static, glibc, glibc_stub};
 use super::image::{Image, Layout};
 use super::layer::{Bytes, file, program, text};
 use super::roots::{slim, triple_and_loader};
 
-/// Returns the images, and the directories in which the documentation places them.
+/// Returns each image with the directory in which the documentation places it.
 pub fn layouts() -> [(&'static str, Layout); 3] {
     let hello = |platform, arch| {
         let path = "usr/local/bin/hello";

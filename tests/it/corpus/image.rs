@@ -1,4 +1,4 @@
-//! Images built from code: layers and configs of platforms, the index of an image, and defects in each of these.
+//! Test images built from code. Their layers, configs, manifests and indexes can have defects.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// A defect in the manifest, config or blobs of an image. Defects of layers apply to the last layer.
+/// A defect in an image's manifest, config or blobs. Layer defects apply to the last layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Defect {
     /// The config names a different platform than the index.
@@ -24,10 +24,10 @@ pub enum Defect {
     CorruptConfig,
     /// Only the first half of the layer is stored, but its descriptor describes the whole layer.
     TruncatedLayer,
-    /// The size in the descriptor differs from the size of the layer.
+    /// The size in the layer's descriptor is wrong.
     WrongLayerSize,
     WrongDiffId,
-    /// Only the first half of the compressed stream is stored, and the descriptor describes that half.
+    /// Only the first half of the compressed stream is stored, and the descriptor matches that half.
     IncompleteStream,
     NotATar,
     LayerMediaType(&'static str),
@@ -37,7 +37,7 @@ pub enum Defect {
     MissingDiffId,
 }
 
-/// An image of one platform.
+/// An image for one platform.
 #[derive(Debug, Clone)]
 pub struct Image {
     pub platform: &'static str,
@@ -106,7 +106,7 @@ impl Image {
         self.defects.contains(&defect)
     }
 
-    /// Stores the blobs, and returns the descriptor of the manifest for an index.
+    /// Stores the blobs, and returns the manifest's descriptor as an entry for the index.
     fn store(&self, blobs: &Blobs) -> Value {
         let mut layers = Vec::new();
         let mut diff_ids = Vec::new();
@@ -172,7 +172,7 @@ impl Image {
         blobs.put(compressed);
     }
 
-    /// Returns `value` as JSON, or the first half of it if the image has the defect `half`.
+    /// Returns `value` as JSON, but only the first half of the text if the image has the defect `half`.
     fn json(&self, value: &Value, half: Defect) -> Vec<u8> {
         let text = value.to_string();
         if self.has(half) { text[..text.len() / 2].into() } else { text.into() }
@@ -186,7 +186,7 @@ fn corrupted(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Structure of an index.
+/// The structure of an image's index.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Shape {
     Plain,
@@ -198,13 +198,13 @@ pub enum Shape {
     Nested,
     /// The index lists the images, and another index with the same images.
     WithNestedIndex,
-    /// The entries of the index have no `platform`.
+    /// The index entries have no `platform`.
     NoPlatforms,
-    /// The `index.json` of the layout lists the manifest directly.
+    /// The layout's `index.json` lists the manifest directly.
     NoIndex,
 }
 
-/// An image that can be written as an OCI layout, usually with an index.
+/// An image for any number of platforms, which can be written as an OCI layout.
 #[derive(Debug, Clone)]
 pub struct Layout {
     pub images: Vec<Image>,
@@ -262,13 +262,13 @@ impl Layout {
         index(&entries)
     }
 
-    /// Writes an OCI layout of this image to `directory`.
+    /// Writes this image to `directory` as an OCI layout.
     pub fn write(&self, directory: &Path) {
         write_layout(directory, &[self.store(directory)]);
     }
 }
 
-/// Writes an OCI layout of several images to `directory`, with the names that `docker load` gives them.
+/// Writes several images to `directory` as one OCI layout. `docker load` gives each image its name in the layout.
 pub fn write_named<'a>(directory: &Path, layouts: impl Iterator<Item = (&'a str, &'a Layout)>) {
     let named = layouts.map(|(name, layout)| {
         let mut descriptor = layout.store(directory);
@@ -284,7 +284,7 @@ fn write_layout(directory: &Path, descriptors: &[Value]) {
     std::fs::write(directory.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
 }
 
-/// Stores an attestation like those of buildx: a manifest for `unknown/unknown` that refers to `subject`.
+/// Stores an attestation like those that buildx creates: a manifest for `unknown/unknown` that refers to `subject`.
 fn attestation(blobs: &Blobs, subject: &Value) -> Value {
     let statement = b"{\"_type\":\"https://in-toto.io/Statement/v0.1\",\"subject\":[]}";
     let config = json!({"architecture": "unknown", "os": "unknown", "config": {},
@@ -325,7 +325,7 @@ fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": media_type, "digest": digest(bytes), "size": bytes.len()})
 }
 
-/// Converts a platform such as `linux/arm/v7` to the JSON of an index or config.
+/// Converts a platform such as `linux/arm/v7` to its JSON form in an index or config.
 fn platform(name: &str) -> Value {
     let parts: Vec<&str> = name.split('/').collect();
     let mut platform = json!({"architecture": parts[1], "os": parts[0]});

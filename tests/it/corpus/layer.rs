@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tar::{EntryType, Header};
 
-/// Content of a file, shared by the images that contain it.
+/// The contents of a file, shared by all images that contain it.
 pub type Bytes = Arc<Vec<u8>>;
 
-/// An entry in the tar of a layer.
+/// An entry in a layer's tar archive.
 #[derive(Debug, Clone)]
 pub struct Entry {
     path: String,
@@ -21,7 +21,7 @@ pub struct Entry {
 
 impl Entry {
     fn new(path: &str, kind: EntryType, mode: u32) -> Entry {
-        // Layers contain relative paths. `.` is the root directory.
+        // Paths in layers are relative. `.` is the root directory.
         let path = path.trim_start_matches('/').to_owned();
         Entry { path, kind, content: Bytes::default(), target: String::new(), mode, owner: (0, 0) }
     }
@@ -36,7 +36,7 @@ impl Entry {
         self
     }
 
-    /// Sets the path as it is written in the tar, such as `./app`.
+    /// Sets the exact path to write to the tar archive, such as `./app`.
     pub fn written_as(mut self, path: &str) -> Entry {
         self.path = path.to_owned();
         self
@@ -79,18 +79,18 @@ pub fn fifo(path: &str) -> Entry {
     Entry::new(path, EntryType::Fifo, 0o644)
 }
 
-/// Creates a whiteout, which deletes a path of the lower layers.
+/// Creates a whiteout, which deletes a path from lower layers.
 pub fn whiteout(path: &str) -> Entry {
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
     text(&format!("{directory}/.wh.{name}"), "")
 }
 
-/// Creates an opaque whiteout, which hides what the lower layers have in a directory.
+/// Creates an opaque whiteout, which hides a directory's contents from lower layers.
 pub fn opaque(path: &str) -> Entry {
     text(&format!("{path}/.wh..wh..opq"), "")
 }
 
-/// Compression of the tar of a layer.
+/// The compression of a layer's tar archive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Compression {
     Plain,
@@ -122,7 +122,7 @@ impl Layer {
         self
     }
 
-    /// Returns the tar. Modification times are 0, and parent directories are not added.
+    /// Returns the layer as a tar archive. Modification times are 0, and parent directories are not added.
     pub fn tar(&self) -> Vec<u8> {
         let mut archive = tar::Builder::new(Vec::new());
         for entry in &self.entries {
@@ -139,7 +139,7 @@ impl Layer {
             if entry.path.len() > 100 {
                 archive.append_data(&mut header, &entry.path, entry.content.as_slice()).unwrap();
             } else {
-                // Not `set_path`, which normalizes the path.
+                // `set_path` would normalize the path.
                 header.as_gnu_mut().unwrap().name[..entry.path.len()].copy_from_slice(entry.path.as_bytes());
                 header.set_cksum();
                 archive.append(&header, entry.content.as_slice()).unwrap();

@@ -32,7 +32,7 @@ fn differences(case: &Case) -> Vec<String> {
     let errors = case.findings.iter().any(|finding| !finding.is_warning());
     let code = if errors { 8 } else { 0 };
     if output.status.code() != Some(code) {
-        wrong.push(format!("exit code {:?} instead of {code}", output.status.code()));
+        wrong.push(format!("exit code {:?}, expected {code}", output.status.code()));
     }
     let Ok(report) = serde_json::from_slice::<Value>(&output.stdout) else {
         return vec![format!("no JSON on stdout, {}: {stderr}", output.status)];
@@ -68,7 +68,7 @@ fn differences(case: &Case) -> Vec<String> {
 fn matches(found: &Value, expected: &Finding) -> bool {
     let text = |name: &str| found[name].as_str().unwrap_or_default();
     let severity = if expected.is_warning() { "warning" } else { "error" };
-    // An expected file name matches a path that ends with it.
+    // An expected file matches any path that ends with it.
     let is_file = |path: &str, file: &str| path == file || path.ends_with(&format!("/{file}"));
     let is_in_reason = |file: &str| {
         let words = text("reason").split([' ', ',', ':', '(', ')']);
@@ -89,13 +89,13 @@ fn check(cases: &[Case]) {
             failed.push(format!("{}:\n  {}", case.name, wrong.join("\n  ")));
         }
     }
-    assert!(failed.is_empty(), "{} of {} cases:\n{}", failed.len(), cases.len(), failed.join("\n"));
+    assert!(failed.is_empty(), "{} of {} cases failed:\n{}", failed.len(), cases.len(), failed.join("\n"));
 }
 
 #[test]
 fn corpus_is_large_enough() {
     let (broken, good) = (broken::cases(), good::cases());
-    assert!(broken.len() >= 40 && good.len() >= 25, "{} broken, {} good", broken.len(), good.len());
+    assert!(broken.len() >= 40 && good.len() >= 25, "only {} broken and {} good cases", broken.len(), good.len());
     let names: BTreeSet<&str> = broken.iter().chain(&good).map(|case| case.name).collect();
     assert_eq!(names.len(), broken.len() + good.len(), "two cases have the same name");
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use super::layer::{Bytes, Entry, Layer, directory, file, link, program, text};
 
-/// Returns the cache directory of this project, which also contains what `scripts/setup` installs.
+/// Returns this project's cache directory, which also contains everything that `scripts/setup` installs.
 pub fn cache() -> PathBuf {
     let home = || PathBuf::from(std::env::var("HOME").unwrap()).join(".cache");
     std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("cargo-multiarch")
 }
 
-/// Reads a file of a Debian package, at `path` or at the same path below /usr.
+/// Reads a file from a Debian package, at `path` or at the same path under /usr.
 pub fn debian(arch: &str, package: &str, path: &str) -> Bytes {
     let root = cache().join("debian").join(arch).join(package);
     let found = [root.join(path), root.join("usr").join(path)];
@@ -22,7 +22,7 @@ pub fn debian(arch: &str, package: &str, path: &str) -> Bytes {
     }
 }
 
-/// Returns Debian's name for the architecture of a platform.
+/// Returns Debian's name for a platform's architecture.
 pub fn architecture(platform: &str) -> &'static str {
     match platform {
         "linux/amd64" | "linux/amd64/v3" => "amd64",
@@ -37,7 +37,7 @@ pub fn architecture(platform: &str) -> &'static str {
     }
 }
 
-/// Returns the GNU triple of an architecture, and the path of the dynamic loader in its programs.
+/// Returns an architecture's GNU triple and the path of its dynamic loader.
 pub fn triple_and_loader(arch: &str) -> (&'static str, &'static str) {
     match arch {
         "amd64" => ("x86_64-linux-gnu", "/lib64/ld-linux-x86-64.so.2"),
@@ -52,11 +52,11 @@ pub fn triple_and_loader(arch: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// Reads the dynamic loader of glibc.
+/// Reads glibc's dynamic loader.
 pub fn loader(arch: &str) -> Bytes {
     let (triple, path) = triple_and_loader(arch);
     let name = path.rsplit('/').next().unwrap();
-    // At the loader's path, some packages have an absolute link to the file in the directory of the triple.
+    // In some packages, the loader's path is an absolute link to the actual file in the triple's directory.
     let root = cache().join("debian").join(arch).join("libc6");
     let file = [format!("lib/{triple}/{name}"), format!("usr/lib/{triple}/{name}"), format!("usr/{path}")];
     let file = file.iter().find_map(|path| std::fs::read(root.join(path)).ok());
@@ -93,7 +93,7 @@ const DEBIAN: &str = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Deb
     VERSION_ID=\"12\"\n";
 const ALPINE: &str = "NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.20.0\nPRETTY_NAME=\"Alpine Linux v3.20\"\n";
 
-/// Returns a layer like a distroless image: glibc without a shell, and a merged /usr.
+/// Returns a layer that resembles a distroless image: glibc without a shell, and a merged /usr.
 pub fn distroless(arch: &str) -> Layer {
     let (triple, path) = triple_and_loader(arch);
     let libraries = format!("usr/lib/{triple}");
@@ -106,13 +106,13 @@ pub fn distroless(arch: &str) -> Layer {
         entries.push(link(path, &format!("usr/{path}")));
     }
     entries.push(program(&format!("{libraries}/{name}"), &loader(arch)));
-    // As in Debian, the target is absolute and below the link /lib.
+    // As in Debian, the target is absolute and goes through the link /lib.
     entries.push(link(&format!("usr{path}"), &format!("/lib/{triple}/{name}")));
     entries.push(file(&format!("{libraries}/libc.so.6"), &libc(arch)));
     entries.into()
 }
 
-/// Returns a layer like Debian's slim image: glibc and a shell.
+/// Returns a layer that resembles Debian's slim image: glibc and a shell.
 pub fn slim(arch: &str) -> Layer {
     let shell = debian(arch, "dash", "bin/dash");
     distroless(arch).with([program("usr/bin/dash", &shell), link("usr/bin/sh", "dash")])
@@ -129,7 +129,7 @@ pub fn coreutils(arch: &str) -> Vec<Entry> {
     ]
 }
 
-/// Returns a layer like Alpine: musl and busybox, without a merged /usr.
+/// Returns a layer that resembles Alpine: musl and busybox, without a merged /usr.
 pub fn alpine(arch: &str) -> Layer {
     let cpu = if arch == "amd64" { "x86_64" } else { "aarch64" };
     let loader = format!("lib/ld-musl-{cpu}.so.1");

@@ -1,4 +1,4 @@
-//! The inputs and outputs of action.yml in docs/ci.md.
+//! Checks that docs/ci.md lists the inputs and outputs of action.yml.
 
 use std::collections::BTreeSet;
 

@@ -1,24 +1,24 @@
-//! The program accepts every command line in the documentation.
+//! Checks that the program accepts every command line in the documentation.
 
 use regex::Regex;
 
 use super::{blocks, pages, root};
 use crate::support::Project;
 
-/// The arguments of each `cargo multiarch …` in a line of shell.
+/// Returns the arguments of each `cargo multiarch …` command in a line of shell code.
 fn invocations(line: &str) -> Vec<Vec<String>> {
-    // Expressions of workflows stand for a platform.
+    // In workflows, expressions take the place of a platform.
     let line = &Regex::new(r"\$\{\{[^}]+\}\}").unwrap().replace_all(line, "linux/arm64");
     let mut found = Vec::new();
     for rest in line.split("cargo multiarch ").skip(1) {
-        // up to the next command, redirection, comment or end of a substitution
+        // The arguments end at a pipe, redirection, comment or separator, or at the end of a substitution.
         let end = Regex::new(r" [|>#&]|[;)]|$").unwrap().find(rest).unwrap().start();
         found.push(shell_words::split(&rest[..end]).unwrap_or_else(|error| panic!("{error}: {line}")));
     }
     found
 }
 
-/// Lines of code blocks, with continuation lines joined, and code in running text.
+/// Returns all inline code and all lines of code blocks, with continuation lines joined. Each comes with its page.
 fn command_lines() -> Vec<(String, String)> {
     let code = Regex::new(r"`([^`\n]*cargo multiarch [^`\n]+)`").unwrap();
     let in_blocks = blocks().into_iter().filter(|block| ["sh", "console", "yaml"].contains(&block.language.as_str()));
@@ -46,7 +46,7 @@ fn documented_commands_are_accepted() {
     let mut checked = 0;
     for (page, line) in command_lines() {
         for mut args in invocations(&line) {
-            // With --help, arguments are parsed and nothing else happens.
+            // With --help, the program only parses its arguments.
             args.push("--help".to_owned());
             let is_real = |arg: &&str| !["…", "CODE", "help", "COMMAND"].contains(arg);
             let args: Vec<&str> = args.iter().map(String::as_str).filter(is_real).collect();
@@ -69,11 +69,16 @@ fn documented_scripts_exist() {
     }
 }
 
-/// A block of shell commands that uses the program is run by `services::docs`, unless it is marked with the reason why not.
+/// `services::docs` runs every block of shell commands that uses the program, except blocks marked with `no-run`.
 #[test]
 fn shell_blocks_are_run() {
     for block in blocks().iter().filter(|block| block.language == "sh" && block.text.contains("cargo multiarch")) {
         let (is_run, cannot_run) = (block.attribute("in").is_some(), block.attribute("no-run").is_some());
-        assert!(is_run != cannot_run, "{}: needs either in= or no-run=REASON:\n{}", block.page, block.text);
+        assert!(
+            is_run != cannot_run,
+            "{}: a block needs either in=DIRECTORY or no-run=REASON:\n{}",
+            block.page,
+            block.text
+        );
     }
 }

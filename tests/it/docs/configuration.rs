@@ -1,11 +1,11 @@
-//! The tables of configuration keys in docs/configuration.md and the defaults in the schema.
+//! Checks the tables of configuration keys in docs/configuration.md, and the defaults in the schema.
 
 use serde_json::{Map, Value, json};
 
 use super::{root, updates};
 use crate::support::Project;
 
-/// Headings of the tables, each with the first key of its table in the order of the schema.
+/// Table headings, each with the first key of its table. The keys are in the order of the schema.
 const SECTIONS: [(&str, &str); 6] = [
     ("Images", "registry"),
     ("Contents", "bins"),
@@ -15,7 +15,7 @@ const SECTIONS: [(&str, &str); 6] = [
     ("Verification", "allow"),
 ];
 
-/// Headings of the tables for nested values, each with the definition in the schema.
+/// Headings of the tables for nested values, each with the name of its definition in the schema.
 const NESTED: [(&str, &str); 2] = [("Entries of `files`", "FileEntry"), ("Keys of `healthcheck`", "Healthcheck")];
 
 const START: &str = "<!-- keys -->";
@@ -25,7 +25,7 @@ fn schema() -> Value {
     serde_json::from_str(include_str!("../../../docs/config.schema.json")).unwrap()
 }
 
-/// Joins alternatives as in `a, b or c`.
+/// Joins alternatives, as in `a, b or c`.
 fn alternatives(texts: &[String]) -> String {
     match texts {
         [] => String::new(),
@@ -61,7 +61,7 @@ fn type_name(schema: &Value, all: &Value, plural: bool) -> String {
     if plural { format!("{name}s") } else { name.to_owned() }
 }
 
-/// Describes the value that a key has if it is not set.
+/// Describes a key's default value.
 fn default_value(schema: &Value) -> String {
     match (&schema["default"], &schema["x-default"]) {
         (Value::Null, Value::Null) => String::new(),
@@ -115,19 +115,19 @@ fn key_tables_match_the_schema() {
     assert!(page == expected, "outdated keys in docs/configuration.md: run `UPDATE_DOCS=1 cargo test --test it docs`");
 }
 
-/// Returns the plan of a package with a configuration.
+/// Returns the plan for a package with the given configuration.
 fn plan(config: &str) -> Value {
     let project = Project::with_config(config).committed();
     let printed = project.run(&["plan", "--message-format", "json"]).finish().stdout;
     let root = project.path().canonicalize().unwrap();
     let printed = printed.replace(root.to_str().unwrap(), "").replace(project.path().to_str().unwrap(), "");
     let mut plan: Value = serde_json::from_str(&printed).unwrap();
-    // The commits differ in multiarch.toml.
+    // Different configurations result in different commits.
     plan["commit"] = Value::Null;
     plan
 }
 
-/// Removes what depends on the commit.
+/// Removes the parts of a plan that depend on the commit.
 fn without_commit(plan: &mut Value) {
     match plan {
         Value::Object(fields) => {

@@ -1,4 +1,4 @@
-//! The picture of a plan in docs/graph.svg.
+//! Checks that the graph in docs/graph.svg is up to date.
 
 use std::process::Command;
 
@@ -20,5 +20,5 @@ fn graph_is_current() {
         std::fs::write(&path, &drawn).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == drawn, "docs/graph.svg is out of date: UPDATE_DOCS=1 cargo test --test it docs");
+    assert!(found == drawn, "docs/graph.svg is out of date: run `UPDATE_DOCS=1 cargo test --test it docs`");
 }

@@ -1,9 +1,9 @@
-//! The example in docs/migrating.md, in a workspace with Komodo's packages, binaries and files.
+//! Checks the example in docs/migrating.md with a workspace that has Komodo's packages, binaries and files.
 
 use super::{block, check_output};
 use crate::support::{Fakes, HEALTHY_DOCKER, Project};
 
-/// Files that the configuration copies into images.
+/// The files that the configuration copies into images.
 const FILES: [&str; 5] = [
     "bin/entrypoint.sh",
     "bin/core/starship.toml",
@@ -35,7 +35,7 @@ fn komodo() -> Project {
     project.committed()
 }
 
-/// A machine with zig, apt, and a builder with a node for each architecture, which needs no QEMU.
+/// Fakes a machine with zig, apt, and a builder that has a node for each architecture and therefore needs no QEMU.
 fn tools() -> Fakes {
     let nodes = "Name: a\\nPlatforms: linux/amd64*\\n\\nName: b\\nPlatforms: linux/arm64*\\n";
     let inspected = format!("Name: both\\nDriver: docker-container\\n\\nNodes:\\n{nodes}");
@@ -67,6 +67,6 @@ fn komodo_example_renders_its_templates() {
         "ENTRYPOINT [\"entrypoint.sh\"]\nCMD [\"periphery\"]",
         "ENTRYPOINT [\"/usr/local/bin/km\"]",
     ] {
-        assert!(rendered.contains(line), "'{line}' is missing in\n{rendered}");
+        assert!(rendered.contains(line), "no '{line}' in\n{rendered}");
     }
 }

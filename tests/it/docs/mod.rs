@@ -1,15 +1,15 @@
-//! README.md and the book in docs/: every command, configuration and output in them is checked against the program.
+//! Checks every command, configuration and output in README.md and the book (docs/) against the program.
 //!
-//! The info string of a code block has attributes after the language, such as `sh in=examples/hello name=first-steps`:
+//! A code block's info string may have attributes after the language, as in `sh in=examples/hello name=first-steps`:
 //!
-//! - `name=NAME` is how a test finds the block.
-//! - `in=DIRECTORY` on a block of shell commands: `services::docs` runs it in a copy of that directory.
-//!   Blocks of one page with the same directory share the copy, from top to bottom.
-//! - `no-run=REASON` on a block of shell commands that no test can run.
-//! - `file=PATH` on TOML that is not a multiarch.toml: the file it is an excerpt of.
+//! - `name=NAME` allows a test to find the block.
+//! - `in=DIRECTORY` makes `services::docs` run a block of shell commands in a copy of the directory. Blocks on the same
+//!   page with the same directory share the copy, and run from top to bottom.
+//! - `no-run=REASON` marks a block of shell commands that no test can run.
+//! - `file=PATH` marks TOML that is an excerpt of a file other than multiarch.toml.
 //!
-//! Output lives in docs/output. The book includes those files, README.md repeats them, and tests compare them with real
-//! output. `UPDATE_DOCS=1` makes the tests write what they find.
+//! Output is stored in docs/output. The book includes these files, README.md repeats them, and tests compare them with
+//! real output. With `UPDATE_DOCS=1`, the tests update the files instead.
 
 mod action;
 mod commands;
@@ -26,7 +26,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Set to rewrite documentation that is out of date, instead of failing.
+/// The environment variable that makes tests update outdated documentation instead of failing.
 const UPDATE: &str = "UPDATE_DOCS";
 
 pub fn root() -> &'static Path {
@@ -37,7 +37,7 @@ fn updates() -> bool {
     std::env::var_os(UPDATE).is_some()
 }
 
-/// README.md and the pages of the book, by path from the root of the repository.
+/// Returns README.md and the pages of the book, each with its path relative to the root of the repository.
 pub fn pages() -> Vec<(String, String)> {
     let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<PathBuf> =
@@ -66,7 +66,7 @@ impl Block {
     }
 }
 
-/// All code blocks, page by page.
+/// Returns all code blocks, page by page.
 pub fn blocks() -> Vec<Block> {
     static FENCED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?ms)^```(\S+)([^\n]*)\n(.*?)^```$").unwrap());
     let blocks_of = |(page, text): (String, String)| {
@@ -81,11 +81,11 @@ pub fn blocks() -> Vec<Block> {
     pages().into_iter().flat_map(blocks_of).collect()
 }
 
-/// The block with a name.
+/// Returns the block with the given name.
 #[track_caller]
 pub fn block(name: &str) -> Block {
     let found = blocks().into_iter().find(|block| block.attribute("name") == Some(name));
-    found.unwrap_or_else(|| panic!("no page has a block name={name}"))
+    found.unwrap_or_else(|| panic!("no page has a block with name={name}"))
 }
 
 /// Compares the output of a run with docs/output/NAME.txt. Digests, sizes, times and versions may differ.
@@ -102,14 +102,14 @@ pub fn check_output(name: &str, actual: &str) {
     std::fs::write(path, actual).unwrap();
 }
 
-/// Hides what another commit, toolchain or machine would change.
+/// Replaces text that depends on the commit, the toolchain or the machine.
 fn without_numbers(text: &str) -> String {
     static PATTERNS: LazyLock<[Regex; 4]> = LazyLock::new(|| {
         [
             r"[0-9a-f]{12,64}",                         // digests and commits
             r"\b\d+(\.\d+)? (B|kB|MB|GB|ms|s)\b",       // sizes and durations
             r"\b\d+\.\d+s\b",                           // durations as cargo prints them
-            r"(rustc|zig|zig [a-z]+) \d+\.\d+\.\d+\S*", // versions of tools
+            r"(rustc|zig|zig [a-z]+) \d+\.\d+\.\d+\S*", // tool versions
         ]
         .map(|pattern| Regex::new(pattern).unwrap())
     });

@@ -1,4 +1,4 @@
-//! Output that needs nothing but the program itself.
+//! Checks the recorded output of commands that need no services.
 
 use std::process::{Command, Output};
 
@@ -6,7 +6,8 @@ use super::{block, check_output, root};
 use crate::corpus::history;
 use crate::support::{Fakes, Project};
 
-/// A terminal after a run of `verify`: stderr announces the table on stdout, and lists the findings after it.
+/// Returns what a terminal shows after a run of `verify`: the first line of stderr, the table on stdout, and then the
+/// findings on stderr.
 fn terminal(output: &Output) -> String {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let (announced, found) = stderr.split_once('\n').unwrap();
@@ -41,7 +42,7 @@ fn output_of_short_help() {
     check_output("publish-help", &format!("$ cargo multiarch publish -h\n{printed}"));
 }
 
-/// A copy of examples/hello in a git repository.
+/// Copies examples/hello to a new git repository.
 fn hello() -> Project {
     let project = Project::empty();
     let files = root().join("examples/hello/.");
@@ -50,8 +51,8 @@ fn hello() -> Project {
     project.file(".gitignore", "/target\n").committed()
 }
 
-/// Returns stdout of `cargo multiarch ARGS` on a machine with Rust, git and, if `has_zig`, zig. Leaves out the targets to
-/// install, which differ between machines.
+/// Returns the stdout of `cargo multiarch ARGS` on a machine with Rust, git and, if `has_zig` is set, zig. Omits the
+/// list of targets to install, which differs between machines.
 fn stdout(project: &Project, args: &str, has_zig: bool) -> String {
     let tools = Fakes::new().real("cargo").real("rustc").real("git");
     let tools =

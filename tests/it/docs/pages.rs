@@ -1,4 +1,4 @@
-//! The pages fit together: contents, names of blocks, included files, length.
+//! Checks that the pages are consistent: table of contents, block names, included files and length.
 
 use std::collections::BTreeSet;
 
@@ -46,13 +46,16 @@ fn pages_include_every_recorded_output() {
             included.insert(path);
         }
     }
+    let shown_in_readme = blocks().into_iter().filter(|block| block.page == "README.md");
+    let names = shown_in_readme.filter_map(|block| block.attribute("name").map(str::to_owned));
+    included.extend(names.map(|name| root().join(format!("docs/output/{name}.txt"))));
     let recorded = std::fs::read_dir(root().join("docs/output")).unwrap().map(|entry| entry.unwrap().path());
     for path in recorded {
         assert!(included.contains(&path), "no page includes {}", path.display());
     }
 }
 
-/// GitHub cannot include files, so README.md repeats them.
+/// README.md repeats the files, because GitHub cannot include them.
 #[test]
 fn readme_repeats_recorded_output() {
     let readme = read("README.md");
@@ -64,11 +67,14 @@ fn readme_repeats_recorded_output() {
     if updates() {
         std::fs::write(root().join("README.md"), current.as_bytes()).unwrap();
     } else {
-        assert!(readme == current, "README.md does not repeat docs/output: UPDATE_DOCS=1 cargo test --test it docs");
+        assert!(
+            readme == current,
+            "README.md does not match docs/output: run `UPDATE_DOCS=1 cargo test --test it docs`"
+        );
     }
     let shown = blocks().into_iter().filter(|block| block.page == "README.md" && block.language == "console");
     for block in shown {
-        assert!(block.attribute("name").is_some(), "output without a name in README.md:\n{}", block.text);
+        assert!(block.attribute("name").is_some(), "README.md contains output without a name:\n{}", block.text);
     }
 }
 

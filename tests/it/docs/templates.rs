@@ -1,9 +1,9 @@
-//! The templates in docs/templates.md render.
+//! Checks that the templates in docs/templates.md render.
 
 use super::blocks;
 use crate::support::Project;
 
-/// Sets keys that a template must not ignore.
+/// A configuration that sets keys that a template must not ignore.
 const CONFIG: &str = "template = 'docker/app.Dockerfile.j2'\nbase = 'alpine:3.22'\nuser = '1000'\n\
     env = { LEVEL = 'info' }\nbuild-args = { GREETING = 'hello' }\n";
 

@@ -1,4 +1,4 @@
-//! The error messages in docs/troubleshooting.md.
+//! Checks the error messages in docs/troubleshooting.md.
 
 use super::check_output;
 use crate::support::{FakeRegistry, Fakes, Finished, Project, Run, find};
@@ -42,7 +42,7 @@ fn output_of_uncommitted_changes() {
     check("trouble-dirty", &project, args, &finished);
 }
 
-/// A cargo whose builds fail like one that was recorded.
+/// Uses a fake cargo whose builds fail with recorded output.
 #[test]
 fn output_of_a_missing_c_library() {
     let recorded = format!("{}/tests/fixtures/failures/openssl-headers.txt", env!("CARGO_MANIFEST_DIR"));

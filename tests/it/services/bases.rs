@@ -1,4 +1,4 @@
-//! Base images: pinned by digest, recorded in labels, and rejected before compiling if they are not available.
+//! Base images: pinned by digest, recorded in labels, and rejected before compiling if they are unavailable.
 
 use super::registry::{config, digest, manifest};
 use super::{base_image, open_registry, reference};
@@ -10,7 +10,7 @@ fn base_is_pinned_and_recorded() {
     let base = base_image("busybox:1", &["linux/amd64", "linux/arm64"]);
     let pin = digest(&base).unwrap();
     let registry = format!("{}/pinned", open_registry());
-    // Once by tag only, and once by tag and digest.
+    // Refers to the base once by tag only, and once by tag and digest.
     for base in [base.clone(), format!("{base}@{pin}")] {
         let project = Project::with_config(&format!("base = '{base}'"));
         let published = reference(&project.run(&["publish", "--registry", &registry]).finish().stdout);

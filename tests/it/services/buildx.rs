@@ -1,4 +1,4 @@
-//! Configuration values, build arguments, secrets, and credentials that the buildx engine has to pass on unchanged.
+//! Configuration values, build arguments, secrets, and credentials that the buildx engine must pass on unchanged.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
 //! Remote buildx builders: the `remote` driver, and a builder with several nodes. Every node is a local TCP port that
-//! forwards to the BuildKit of the test Docker daemon.
+//! forwards to the test Docker daemon's BuildKit.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -48,7 +48,7 @@ fn connect(mut client: TcpStream, mut daemon: UnixStream) {
 struct Builder(String);
 
 impl Builder {
-    /// Creates a builder. Each entry of `nodes` lists the platforms of one node; an empty entry keeps the defaults.
+    /// Creates a builder. Each element of `nodes` lists the platforms of one node. An empty string keeps the defaults.
     fn new(name: &str, nodes: &[&str]) -> Builder {
         let builder = Builder(format!("multiarch-test-{name}-{}", std::process::id()));
         for (number, platforms) in nodes.iter().enumerate() {
@@ -95,5 +95,5 @@ fn buildx_builders_on_other_machines_give_the_same_digest() {
     let doctor =
         project.run(&["doctor", "--engine", "buildx", "--registry", &registry, "--builder", &multi_node.0]).finish();
     let line = format!("'{}', driver remote, 2 nodes, platforms: linux/arm64", multi_node.0);
-    assert!(doctor.stdout.contains(&line), "'{line}' is missing in {doctor}");
+    assert!(doctor.stdout.contains(&line), "no '{line}' in {doctor}");
 }

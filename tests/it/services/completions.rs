@@ -1,4 +1,4 @@
-//! Shell completions in real shells.
+//! Checks shell completions in real shells.
 
 use std::process::Command;
 
@@ -20,7 +20,11 @@ fn bash_loads_the_completions_of_cargo_on_demand() {
         assert_eq!(bash(&project, line, library, ""), candidates, "{line}");
     }
     let twice = "_cargo_multiarch_in_cargo cargo '' cargo >/dev/null";
-    assert_eq!(bash(&project, "cargo multiarch pub", library, twice), ["publish"], "our completions stay registered");
+    assert_eq!(
+        bash(&project, "cargo multiarch pub", library, twice),
+        ["publish"],
+        "our completions must stay registered"
+    );
 }
 
 #[test]
@@ -38,8 +42,8 @@ fn fish_completes_commands_flags_and_values() {
     }
 }
 
-/// Types into an interactive zsh and prints the command line that the program received. `$1` is the directory of our
-/// completions, and `$2` that of cargo's.
+/// A script that types into an interactive zsh and prints the command line that the program receives. `$1` is the
+/// directory of our completions, and `$2` that of cargo's.
 const ZSH: &str = r#"
 zmodload zsh/zpty
 zpty shell "TERM=dumb zsh -f -i"

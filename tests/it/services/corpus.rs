@@ -1,4 +1,4 @@
-//! Runs the images of the corpus in Docker, to prove that each one is labeled correctly as good or broken. Images for
+//! Runs the images of the corpus in Docker, to prove that each one is correctly labeled as good or broken. Images for
 //! foreign platforms run under QEMU.
 
 #![expect(clippy::print_stdout, reason = "prints Docker's output for each case with --nocapture")]
@@ -15,7 +15,7 @@ fn timed_out(output: &Output) -> bool {
     [None, Some(124)].contains(&output.status.code())
 }
 
-/// Images that were loaded into Docker. Removed on drop.
+/// Images loaded into Docker, and the output of loading them. The images are removed on drop.
 struct Loaded {
     names: Vec<String>,
     output: Output,
@@ -41,25 +41,25 @@ fn load(cases: &[&Case]) -> Loaded {
     Loaded { names, output }
 }
 
-/// Returns the image reference of a case.
+/// Returns the reference under which a case's image is loaded.
 fn name(case: &Case) -> String {
     let words: Vec<&str> =
         case.name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     format!("docker.io/corpus/{}:1", words.join("-").to_lowercase())
 }
 
-/// Runs the image of a case in Docker, on an emulated CPU that matches the platform if necessary.
+/// Runs a case's image in Docker, if necessary on an emulated CPU that matches the platform.
 fn run(case: &Case, platform: &str) -> Output {
     static RUNS: AtomicUsize = AtomicUsize::new(0);
     let container = format!("corpus-{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
     let mut docker = Command::new("timeout");
     docker.args(["--kill-after", "5", "30", "docker", "run", "--rm", "--name", &container, "--network", "none"]);
     docker.args(["--pull", "never", "--platform", platform]);
-    // Some versions of runc start the programs of other users with root's capabilities, which bypass file modes.
+    // Some versions of runc do not drop root's capabilities for other users, and these bypass file modes.
     if case.layout.images[0].has_user() {
         docker.args(["--cap-drop", "ALL"]);
     }
-    // Illegal instructions do not stop process 1 of a container, so the program needs a separate init process.
+    // An illegal instruction does not kill process 1 of a container, so the program needs a separate init process.
     match platform {
         "linux/arm/v5" => drop(docker.args(["--init", "--env", "QEMU_CPU=arm926"])),
         "linux/arm/v6" => drop(docker.args(["--init", "--env", "QEMU_CPU=arm1176"])),
@@ -73,7 +73,7 @@ fn run(case: &Case, platform: &str) -> Output {
     output
 }
 
-/// Returns the architecture of a platform as it appears in the names of QEMU's emulators.
+/// Returns QEMU's name for a platform's architecture.
 fn machine(platform: &str) -> &str {
     match platform.split('/').nth(1).unwrap() {
         "amd64" => "x86_64",
@@ -83,7 +83,8 @@ fn machine(platform: &str) -> &str {
     }
 }
 
-/// Reports whether this machine can run a platform. Hosts other than x86-64 have no emulator for x86 programs.
+/// Reports whether this machine can run a platform. Machines other than x86-64 are not set up
+/// to emulate x86 programs.
 fn runs_here(platform: &str) -> bool {
     cfg!(target_arch = "x86_64") || !["linux/amd64", "linux/386"].contains(&platform)
 }
@@ -118,7 +119,13 @@ fn prove(cases: Vec<Case>, is_expected: impl Fn(&Output) -> bool) {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} of {} images:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} images did not behave as expected:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -143,7 +150,7 @@ fn docker_does_not_run_broken_images() {
 fn docker_and_skopeo_reject_damaged_images() {
     let mut wrong = Vec::new();
     for case in crate::corpus::broken::cases().iter().filter(|case| case.proof == Proof::Refused) {
-        // skopeo verifies digests. Only Docker checks the contents of layers, but it reuses blobs of earlier images.
+        // skopeo verifies digests. Only Docker checks the contents of layers, but it reuses blobs that it already has.
         let dir = tempfile::tempdir().unwrap();
         case.layout.write(dir.path());
         let from = format!("oci:{}", dir.path().display());

@@ -35,8 +35,12 @@ fn cross_and_two_other_linkers_build_one_image() {
     for (platform, machine) in [("linux/amd64", "x86_64"), ("linux/arm64", "aarch64"), ("linux/riscv64", "riscv64")] {
         assert_eq!(docker_run(platform, &published, &[]), format!("hi from {machine}"));
     }
-    assert_eq!(run("rustc", &["--version"]), toolchain, "cross 0.2.5 would update the toolchain by default");
-    // Compile errors inside the container are reported like any other compile error.
+    assert_eq!(
+        run("rustc", &["--version"]),
+        toolchain,
+        "cross must not update the toolchain, as cross 0.2.5 does by default"
+    );
+    // Compile errors inside the container are reported like any others.
     let broken = project.file("src/main.rs", "fn main() { nothing() }\n");
     let finished = broken.run(&["publish", "--registry", &registry, "--platform", "linux/arm64"]).fails(5).finish();
     finished.stderr_has(&["cannot find function `nothing`", "linux/arm64"]);

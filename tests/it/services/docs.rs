@@ -1,4 +1,4 @@
-//! The commands and output in README.md and the book that need a registry, Docker or QEMU.
+//! Checks the commands and output in README.md and the book that need a registry, Docker or QEMU.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,8 @@ use crate::docs::{blocks, check_output, root};
 use crate::doctor::{run_doctor, without_std};
 use crate::support::{FakeRegistry, Fakes, PROGRAM, Project, path};
 
-/// A copy of an example in a git repository. Its target directory is shared, so that dependencies are compiled once.
+/// Copies an example to a new git repository. All copies share a target directory, so that dependencies are compiled
+/// only once.
 fn example(name: &str) -> Project {
     let project = Project::empty();
     let copied = Command::new("cp").arg("-r").arg(root().join(name).join(".")).arg(project.path()).status().unwrap();
@@ -21,7 +22,7 @@ fn example(name: &str) -> Project {
     project.file(".gitignore", "/target\n").committed()
 }
 
-/// Runs shell commands in a directory and returns their stdout. Pushes go to a registry on loopback.
+/// Runs shell commands in a directory and returns their stdout. Pushes go to the test registry.
 #[track_caller]
 fn run_commands(commands: &str, dir: &Path) -> String {
     let registry = open_registry();
@@ -54,7 +55,7 @@ fn documented_commands_run() {
         println!("{}:\n{}", block.page, block.text);
         run_commands(&commands.join("\n"), project.path());
     }
-    assert!(projects.len() > 5, "few blocks were found");
+    assert!(projects.len() > 5, "only {} directories were found", projects.len());
 }
 
 #[test]
@@ -69,7 +70,8 @@ fn output_of_docker_run() {
     check_output("docker-run", &runs.concat());
 }
 
-/// Runs `cargo multiarch ARGS` in a project, with registry `localhost:5000`.
+/// Runs `cargo multiarch ARGS` in a project, and returns the command and its output. `registry` takes the place of
+/// `localhost:5000`.
 fn shown(project: &Project, args: &str, registry: &str) -> String {
     let real = args.replace("localhost:5000", registry);
     let run = project.run(&shell_words::split(&real).unwrap().iter().map(String::as_str).collect::<Vec<_>>());

@@ -81,7 +81,7 @@ fn doctor_finds_the_classic_image_store() {
         "'multiarch' does not exist yet",
         "docker buildx create --name multiarch",
     );
-    // This works if the image of the builder can be pulled. Without a network, the fix fails.
+    // The fix works if the builder's image can be pulled, and fails without network access.
     let (mut command, _dirs) = run(&["--fix"]).into_command();
     let output = command.output().unwrap();
     let status = output.status;
@@ -128,7 +128,7 @@ fn doctor_finds_an_unknown_ca() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn doctor_finds_an_expired_certificate() {
-    // If the clock of this machine is far ahead, every certificate looks expired.
+    // The hint mentions the clock, because every certificate looks expired if the clock is far ahead.
     let registry = Registry::start(Tls::Expired);
     let run = Project::app().run(&["doctor", "--engine", "embedded", "--registry", &registry.host]);
     let result = run_doctor(run.env("SSL_CERT_FILE", registry.dir.path().join("ca.pem")), 7);

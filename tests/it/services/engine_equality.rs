@@ -1,5 +1,5 @@
 //! Checks that buildx and the embedded engine produce the same merged root file system and the same config. The history
-//! texts, `created`, and the distribution of files over layers may differ.
+//! texts, `created`, and the distribution of files across layers may differ.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,7 +13,7 @@ use crate::support::Project;
 /// The type, mode, owner, link target, and content digest of every file, by path.
 type Root = BTreeMap<String, String>;
 
-/// Merges the layers of a platform, as described in layer.md of the OCI image-spec.
+/// Merges a platform's layers, as described in the OCI image-spec (layer.md).
 fn root(published: &str, platform: &str) -> Root {
     let mut root = Root::new();
     for layer in platform_manifest(published, platform)["layers"].as_array().unwrap() {
@@ -40,7 +40,7 @@ fn root(published: &str, platform: &str) -> Root {
                 header.gid().unwrap(),
                 crate::support::fake_registry::digest(&content),
             );
-            // Replacing a directory with a file also removes its contents.
+            // Replacing a directory with a file also removes the directory's contents.
             if !kind.is_dir() {
                 root.retain(|other, _| !other.starts_with(&format!("{path}/")));
             }

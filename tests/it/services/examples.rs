@@ -1,4 +1,4 @@
-//! Publishes the projects in examples/ without changes, and uses the resulting images on every platform.
+//! Publishes the unmodified projects in examples/, and uses the resulting images on every platform.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,8 +14,8 @@ use crate::support::{Finished, Project};
 /// The platforms, with Rust's names for their architectures.
 const PLATFORMS: [(&str, &str); 2] = [("linux/amd64", "x86_64"), ("linux/arm64", "aarch64")];
 
-/// Publishes an example and returns its reference, `repository:tag@sha256:…`. All tests share the target directory, so
-/// that dependencies are compiled only once.
+/// Publishes an example and returns its reference, such as `repository:tag@sha256:…`. All tests share the target
+/// directory, so that dependencies are compiled only once.
 fn published(name: &str, more: &[&str]) -> (String, Finished) {
     let manifest = format!("{}/examples/{name}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
     let registry = format!("{}/examples", open_registry());
@@ -47,8 +47,8 @@ impl Container {
         run("docker", &["inspect", "--format", format, &self.0])
     }
 
-    /// Requests a path of `https://service.test` from the container and returns the output of curl. Only the CA in
-    /// `ca_dir` is trusted.
+    /// Requests a path of `https://service.test` from the container and returns curl's output. curl trusts only the CA
+    /// in `ca_dir`.
     fn request(&self, path: &str, ca_dir: &Path, more: &[&str]) -> String {
         let address = self.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}");
         let (to, ca) = (format!("service.test:443:{address}:8443"), ca_dir.join("ca.pem").display().to_string());
@@ -80,11 +80,11 @@ fn service() {
     ]);
     let tls = Project::empty();
     certificate(tls.path(), "DNS:service.test");
-    // Makes the files readable for the user of the image, who does not own them.
+    // Makes the files readable by the image's user, who does not own them.
     run("chmod", &["-R", "a+rX", tls.path().to_str().unwrap()]);
     let mount = format!("{}:/tls:ro", tls.path().display());
     let options = ["--volume", &mount, "--env", "TLS_CERT=/tls/cert.pem", "--env", "TLS_KEY=/tls/key.pem"];
-    // The service sends a request to itself, by the host name in its certificate.
+    // The service sends a request to itself, using the host name in its certificate.
     let upstream = ["--env", "UPSTREAM=https://service.test:8443/healthz", "--add-host", "service.test:127.0.0.1"];
     let options = [&options[..], &upstream, &["--health-interval", "1s"]].concat();
     let wait = ["--retry", "30", "--retry-delay", "1", "--retry-connrefused"];
@@ -96,7 +96,7 @@ fn service() {
         let refused = container.request("/upstream", tls.path(), &["--write-out", " %{http_code}"]);
         assert!(refused.contains("UnknownIssuer") && refused.ends_with(" 502"), "{refused}");
         wait_until_healthy(&container);
-        // As process 1 of the container, the service is stopped by a signal only if it handles that signal.
+        // The service is PID 1 in the container, so a signal stops it only if the service handles that signal.
         let start = Instant::now();
         run("docker", &["stop", "--time", "30", &container.0]);
         assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
@@ -140,7 +140,7 @@ fn sqlite() {
             let first = ["run", "--rm", "--network", "none", "--pull", "always", "--quiet", "--platform", platform];
             run("docker", &[&first[..], &["--volume", &mount, &reference], args].concat())
         };
-        // Each platform reads what the other one wrote.
+        // Each platform reads the data written by the other one.
         notes("linux/amd64", &["add", "from amd64"]);
         notes("linux/arm64", &["add", "from arm64"]);
         let listed = PLATFORMS.map(|(platform, _)| notes(platform, &[]));
@@ -167,7 +167,7 @@ fn workspace() {
     let report: Value = serde_json::from_str(&finished.stdout).unwrap();
     let names: Vec<&str> =
         report["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["core", "worker", "ctl"], "images are reported in the order of the configuration");
+    assert_eq!(names, ["core", "worker", "ctl"], "images must be reported in configuration order");
     let image = |name: &str| format!("{registry}/{name}:0.3.0");
     for ((platform, architecture), machine) in PLATFORMS.into_iter().zip([62, 183]) {
         // Every program is built for the platform: the base's busybox and the image's binaries.
@@ -179,7 +179,7 @@ fn workspace() {
         let level = if platform == "linux/arm64" { "debug" } else { "info" };
         assert_eq!(core, format!("starting core\ncore on {architecture}, level {level}: hello"));
         assert_eq!(docker_run(platform, &image("core"), &["ctl"]), format!("starting ctl\nctl on {architecture}"));
-        // The RUN instructions of the template were executed for each platform.
+        // The template's RUN instruction ran for each platform.
         let worker = docker_run(platform, &image("worker"), &[]);
         assert_eq!(worker, format!("worker on {architecture}, built for {platform}"));
         assert_eq!(container_config(&image("worker"), platform)["User"], "worker");

@@ -3,7 +3,7 @@
 use crate::init::workspace;
 use crate::support::Project;
 
-/// Script that prints actionlint's findings. It ignores unknown runner labels and actions that are not on GitHub,
+/// A script that prints actionlint's findings. It ignores unknown runner labels and actions that are not on GitHub,
 /// because actionlint does not support them.
 const LINT: &str = r#"
 import { createRequire } from "node:module";

@@ -1,5 +1,5 @@
-//! Reads images of the embedded engine with other programs (skopeo, crane, buildx, Docker, Podman, and Buildah) and
-//! validates them against the JSON schemas of the OCI image-spec.
+//! Reads images built by the embedded engine with other programs (skopeo, crane, buildx, Docker, Podman, and Buildah),
+//! and validates them against the JSON schemas of the OCI image-spec.
 
 use std::path::Path;
 use std::process::Command;
@@ -129,7 +129,7 @@ fn load_selects_the_platform_of_the_host() {
     assert_eq!(podman.run("podman", &["image", "inspect", "--format", "{{.Architecture}}", name]), "amd64");
 }
 
-/// Podman and Buildah with a temporary image store. It uses the vfs driver, because overlay file systems may not be
+/// A temporary image store for Podman and Buildah. It uses the vfs driver, because overlay file systems may not be
 /// available in a container.
 struct Podman(Project);
 

@@ -1,4 +1,4 @@
-//! Checks the images that `publish` pushes, and its output.
+//! Checks the images that `publish` pushes, and the output that it prints.
 
 use serde_json::Value;
 
@@ -55,10 +55,10 @@ fn publish_pushes_one_tag_for_three_platforms() {
     assert_eq!(digest(&format!("{registry}/app:latest")), digest(&format!("{registry}/app:1.2.3")));
 
     let again = reference(&project.run(&args).finish().stdout);
-    assert_eq!(first, again, "the same commit has the same digest");
+    assert_eq!(first, again, "the same commit must have the same digest");
     let other_checkout = self::project();
     let other = reference(&other_checkout.run(&args).finish().stdout);
-    assert_eq!(first, other, "another checkout of the same commit has the same digest");
+    assert_eq!(first, other, "another checkout of the same commit must have the same digest");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn publish_pushes_one_tag_for_three_platforms() {
 fn publish_pushes_an_index_for_one_platform() {
     let registry = format!("{}/one", open_registry());
     let finished = project().run(&["publish", "-q", "--registry", &registry, "--platform", "linux/arm64"]).finish();
-    assert_eq!(finished.stderr, "", "-q prints only the result");
+    assert_eq!(finished.stderr, "", "-q must print only the result");
     assert_eq!(platforms(&reference(&finished.stdout)).len(), 1);
 }
 

@@ -47,7 +47,7 @@ pub fn digest(reference: &str) -> Option<String> {
     head.lines().find_map(header)
 }
 
-/// Returns the name and manifest digest of every platform of an index, in the order of the index.
+/// Returns the name and manifest digest of every platform in an index, in the same order.
 pub fn platforms(reference: &str) -> Vec<(String, String)> {
     let index = manifest(reference);
     let name = |platform: &Value| {
@@ -58,7 +58,7 @@ pub fn platforms(reference: &str) -> Vec<(String, String)> {
     entries.iter().map(|entry| (name(&entry["platform"]), entry["digest"].as_str().unwrap().to_owned())).collect()
 }
 
-/// Returns the manifest of a platform of an index.
+/// Returns the manifest for a platform in an index.
 pub fn platform_manifest(reference: &str, platform: &str) -> Value {
     let (host, name, _) = parts(reference);
     let platforms = platforms(reference);
@@ -66,7 +66,7 @@ pub fn platform_manifest(reference: &str, platform: &str) -> Value {
     get(&format!("http://{host}/v2/{name}/manifests/{digest}"))
 }
 
-/// Returns the complete image config of a platform of an index.
+/// Returns the complete image config for a platform in an index.
 pub fn config(reference: &str, platform: &str) -> Value {
     let (host, name, _) = parts(reference);
     let manifest = platform_manifest(reference, platform);
@@ -82,7 +82,7 @@ pub fn blob(reference: &str, digest: &str) -> Vec<u8> {
     blob.stdout
 }
 
-/// Returns the ELF machines of all programs in the layers of a platform, and the number of programs.
+/// Returns the ELF machines of all programs in a platform's layers, and the number of programs.
 pub fn machines(reference: &str, platform: &str) -> (BTreeSet<u16>, usize) {
     let (mut machines, mut count) = (BTreeSet::new(), 0);
     for layer in platform_manifest(reference, platform)["layers"].as_array().unwrap() {

@@ -21,7 +21,7 @@ impl Drop for Registry {
     }
 }
 
-/// TLS configuration of a test registry.
+/// The TLS configuration of a test registry.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
     /// Plain HTTP.
@@ -36,7 +36,7 @@ impl Registry {
     pub fn start(tls: Tls) -> Registry {
         // Connecting a UDP socket sends no packet, but makes the kernel choose a local address.
         let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
-        socket.connect("192.0.2.1:9").expect("no network address besides loopback");
+        socket.connect("192.0.2.1:9").expect("this machine has no network address besides loopback");
         let address = socket.local_addr().unwrap().ip();
         let port = std::net::TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
         let host = format!("{address}:{port}");
@@ -83,8 +83,8 @@ impl Registry {
     }
 }
 
-/// Creates a private CA (ca.pem, ca.key) in `dir`, and a certificate for `IP:…` or `DNS:…` that it signed (cert.pem,
-/// key.pem).
+/// Creates a private CA (ca.pem, ca.key) in `dir`, and a certificate (cert.pem, key.pem) for `IP:…` or `DNS:…` that is
+/// signed by the CA.
 pub fn certificate(dir: &Path, name: &str) {
     let path = |name: &str| dir.join(name).display().to_string();
     let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];

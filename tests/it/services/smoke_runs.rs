@@ -31,7 +31,7 @@ fn main() {
 }
 "#;
 
-/// Address of a Docker daemon that is not running.
+/// The address of a Docker daemon that is not running.
 const NO_DAEMON: &str = "unix:///nowhere/docker.sock";
 
 fn project(config: &str) -> Project {
@@ -71,14 +71,14 @@ fn smoke_runs_work_with_and_without_docker() {
     expected.extend(EMULATED.map(|(platform, architecture)| status_line(platform, "under QEMU", architecture)));
     let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
     without_docker(&project, &[]).finish().stderr_has(&expected);
-    // Root without permission to create mount namespaces.
+    // Simulates root without permission to create mount namespaces.
     let chroot = Fakes::new().program(
         "unshare",
         "case \"$*\" in *--mount*) exit 1 ;; esac\nexec \"$(PATH=${PATH#*:} command -v unshare)\" \"$@\"",
     );
     without_docker(&project, &[]).path_first(&chroot).finish().stderr_has(&expected);
     assert_clean(&project);
-    // If neither namespaces nor chroot are available, QEMU can still run an image with a single program.
+    // If neither namespaces nor chroot is available, QEMU can still run an image that contains a single program.
     let no_unshare = Fakes::new().program("unshare", "exit 1");
     let project = project.file("multiarch.toml", "smoke = ['--version']\nenv = { NAME = 'me' }\n");
     without_docker(&project, &["--platform", "linux/arm64"])
@@ -92,7 +92,7 @@ fn smoke_runs_work_with_and_without_docker() {
 #[ignore = "run by scripts/test"]
 fn smoke_run_of_a_script_needs_qemu_in_the_kernel() {
     let args = ["build", "--platform", "linux/arm64,linux/riscv64", "--smoke", "--version"];
-    // A tmpfs in a separate mount namespace hides the handlers that are registered in binfmt_misc.
+    // A tmpfs in a separate mount namespace hides the handlers registered in binfmt_misc.
     let run_without_handlers = |project: &Project| {
         let (command, _dirs) = project.run(&args).env("DOCKER_HOST", NO_DAEMON).into_command();
         let arguments: Vec<_> = command.get_args().map(|arg| arg.to_str().unwrap().to_owned()).collect();
@@ -214,7 +214,7 @@ fn smoke_run_is_cleaned_up_on_ctrl_c() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn smoke_run_works_in_a_user_namespace() {
-    // Runs as `nobody`, a user that exists on every machine but may not be able to read the Rust toolchain. So a fake
+    // Runs as `nobody`, a user that exists on every machine but may not be able to read the Rust toolchain, so a fake
     // cargo prints recorded metadata.
     let project = project(PLATFORMS);
     project.run(&["compile", "-q", "--out", "dist"]).finish();

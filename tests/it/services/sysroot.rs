@@ -1,4 +1,4 @@
-//! Links an arm64 program with the system's OpenSSL through unmodified published crates: statically on scratch, and
+//! Links an arm64 program against Debian's OpenSSL with unmodified published crates: statically on scratch, and
 //! dynamically on a base image with libssl and glibc. The images run under QEMU.
 
 use std::path::Path;

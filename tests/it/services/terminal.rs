@@ -1,4 +1,4 @@
-//! Checks what the program shows in a real terminal (tmux) of several widths.
+//! Checks what the program shows in a real terminal (tmux) at several widths.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,7 +21,7 @@ impl Terminal {
     fn run(project: &Project, columns: u16, environment: &str, args: &str) -> Terminal {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let dir_name = project.path().file_name().unwrap().to_str().unwrap();
-        // A tmux server that is shutting down accepts no new session, so every terminal gets its own server.
+        // A tmux server that is shutting down accepts no new sessions, so every terminal gets its own server.
         let terminal = Terminal { name: format!("{dir_name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)) };
         let clean = "env -u CI -u TF_BUILD -u NO_COLOR -u CARGO_TERM_COLOR SOURCE_DATE_EPOCH=1";
         let command =
@@ -82,13 +82,13 @@ fn finish_build(project: &Project) {
     std::fs::write(Path::new(project.path()).join("go"), "").unwrap();
 }
 
-/// Reports whether a line is the progress bar of a platform.
+/// Reports whether a line is a platform's progress bar.
 fn is_bar(line: &str, platform: &str) -> bool {
     let rest = line.strip_prefix("   Compiling ").unwrap_or_default();
     rest.starts_with(|c: char| c == '[' || c.is_ascii_digit()) && rest.contains(platform)
 }
 
-/// Counts the progress bars of uploads.
+/// Counts the upload progress bars.
 fn uploads(lines: &[String]) -> usize {
     let is_upload = |line: &&String| {
         line.strip_prefix("     Pushing ").is_some_and(|rest| rest.contains('%') || rest.contains("/s"))
@@ -163,7 +163,7 @@ fn progress_bars_are_cleared_in_a_narrower_terminal() {
     let are_drawn =
         |lines: &[String]| bars(lines) == 3 && lines.iter().filter(|line| line.contains("1/2 ")).count() == 3;
     let before = terminal.wait_for("bars", are_drawn).len();
-    // Shrinks to a width that still fits the bars, and then step by step, like a user who drags the window border.
+    // Shrinks to a width that still fits the bars, and then step by step, as if a user dragged the window border.
     for columns in [92].into_iter().chain((40..92).rev().step_by(4)) {
         terminal.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "24"]);
         // tmux takes a quarter of a second to report a new size. Stale lines would remain on the screen.
@@ -187,7 +187,7 @@ fn progress_bars_depend_on_the_environment() {
         ("TERM=dumb", 0),
         ("CARGO_TERM_PROGRESS_WHEN=never", 0),
         ("CI=true CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=70", 3),
-        // cargo itself requires a width in this case.
+        // cargo itself requires an explicit width in this case.
         ("CI=true CARGO_TERM_PROGRESS_WHEN=always", 3),
     ] {
         let project = waiting_project();
@@ -208,7 +208,7 @@ fn progress_bars_show_bytes_of_uploads() {
     let slow = proxy(
         open_registry(),
         |sent| {
-            // 1 MB/s for each connection
+            // 1 MB/s per connection
             std::thread::sleep(Duration::from_micros(sent.len() as u64));
             sent
         },
@@ -230,7 +230,7 @@ fn progress_bars_show_bytes_of_uploads() {
         let lines = terminal.wait_for("uploads", |lines| uploads(lines) == 2);
         let pushing: Vec<&String> = lines.iter().filter(|line| line.starts_with("     Pushing ")).collect();
         assert!(pushing.iter().any(|line| line.contains(sign)), "{columns}: {lines:#?}");
-        // Wrapped lines were joined again, so they would be wider than the screen.
+        // Wrapped lines have been joined, so they would be wider than the screen.
         assert!(pushing.iter().all(|line| line.chars().count() < columns.into()), "{columns}: {lines:#?}");
         let lines = terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
         assert_eq!(uploads(&lines), 0, "{columns}: {lines:#?}");

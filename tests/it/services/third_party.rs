@@ -9,7 +9,7 @@ use crate::support::Project;
 
 const PLATFORMS: &str = "linux/amd64,linux/arm64,linux/arm/v7,linux/riscv64";
 
-/// Fetches the source of a released crate with cargo, which verifies its checksum, and returns its directory.
+/// Fetches the source of a released crate with cargo, which verifies the checksum, and returns the source directory.
 fn released(name: &str, version: &str) -> PathBuf {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/third_party");
     let dir = home.join(format!("{name}-{version}"));
@@ -97,7 +97,7 @@ mod full {
     #[test]
     #[ignore = "run by scripts/test --full"]
     fn sqlx_cli() {
-        // Includes TLS and SQLite, which is C code. The crate has two binaries, of which only `sqlx` is published.
+        // Includes TLS and SQLite's C code. The crate has two binaries, of which only `sqlx` is published.
         let args = ["--bin", "sqlx", "--no-default-features", "--features", "sqlite,rustls"];
         published("sqlx-cli", "0.9.0", "sqlx-cli 0.9.0", &args);
     }

@@ -1,4 +1,4 @@
-//! Compares the results of `verify` for one image in several forms: built by buildx and the embedded engine, copied to
+//! Compares the results of `verify` for one image in several forms: built by buildx or the embedded engine, copied to
 //! other formats by skopeo, and with a rewritten OCI layout.
 
 use std::path::Path;
@@ -11,11 +11,11 @@ use crate::support::{PROGRAM, Project};
 
 const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
-/// Configuration of an image whose entrypoint does not exist and whose user may not enter the working directory.
+/// The configuration of an image whose entrypoint does not exist and whose user may not enter the working directory.
 const BROKEN: &str = "entrypoint = ['gone']\nuser = '7:7'\nworkdir = '/srv/app'\nallow = ['MA051', 'MA052', 'MA043']\n\
                       files = [{ from = 'src', to = '/srv/app/src' }]\n";
 
-/// Returns the entry of each platform in the JSON output of `verify`, without digests and sizes.
+/// Returns each platform's entry in the JSON output of `verify`, without digests and sizes.
 fn verify(image: &str) -> Vec<Value> {
     let output = Command::new(PROGRAM).args(["verify", image, "--message-format", "json"]).output().unwrap();
     assert_eq!(output.status.code(), Some(8), "{image}: {}", String::from_utf8_lossy(&output.stderr));

@@ -12,7 +12,7 @@ use crate::support::fake_registry::{FakeRegistry, digest};
 pub struct BaseStyle {
     /// Whether to use Docker's media types (schema 2) instead of OCI's.
     pub docker: bool,
-    /// Whether the tag is an index (or manifest list) with one manifest per platform, or a manifest for one platform.
+    /// Whether the tag points to an index (or manifest list) with one manifest per platform, not to a single manifest.
     pub index: bool,
     /// The compression of the layer: `gzip`, `zstd` or `none`.
     pub compression: &'static str,
@@ -31,7 +31,7 @@ impl BaseStyle {
         }
     }
 
-    /// Returns the media types of the config, the manifest and the index.
+    /// Returns the media types of the config, the manifest and the index, in that order.
     fn types(self) -> [&'static str; 3] {
         if self.docker {
             [
@@ -62,8 +62,8 @@ impl BaseStyle {
     }
 }
 
-/// Stores a base image for platforms such as `linux/arm/v7`, with one layer from an uncompressed tar archive. Returns
-/// the digest of the tag.
+/// Stores a base image for platforms such as `linux/arm/v7`. `layer` is an uncompressed tar archive of its only layer.
+/// Returns the digest that the tag points to.
 pub fn base_image(
     registry: &FakeRegistry,
     repo: &str,
@@ -119,17 +119,17 @@ fn platform(name: &str) -> Value {
 /// An entry of a tar archive.
 #[derive(Debug, Clone, Copy)]
 pub enum Entry<'a> {
-    /// A directory with its mode.
+    /// A directory and its mode.
     Dir(u32),
-    /// A file with its content and mode.
+    /// A file, its content and its mode.
     File(&'a [u8], u32),
-    /// A symbolic link with its target.
+    /// A symbolic link and its target.
     Link(&'a str),
     /// A hard link to an earlier path.
     HardLink(&'a str),
 }
 
-/// Creates an uncompressed tar archive. All entries are owned by root, with modification time 0.
+/// Creates an uncompressed tar archive. All entries are owned by root and have modification time 0.
 pub fn tar_of(entries: &[(&str, Entry)]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (path, entry) in entries {
@@ -154,7 +154,8 @@ pub fn tar_of(entries: &[(&str, Entry)]) -> Vec<u8> {
     archive.into_inner().unwrap()
 }
 
-/// Sends a request and asserts the status. Each header must end with CRLF. Returns the head and body of the response.
+/// Sends a request and asserts the response status. Each header must end with CRLF. Returns the response's head and
+/// body.
 #[track_caller]
 fn send_raw(registry: &FakeRegistry, request: &str, headers: &str, body: &[u8], status: u16) -> (String, Vec<u8>) {
     let mut stream = std::net::TcpStream::connect(&registry.host).unwrap();
@@ -168,7 +169,7 @@ fn send_raw(registry: &FakeRegistry, request: &str, headers: &str, body: &[u8], 
     (head, body)
 }
 
-/// Sends a request with a body and asserts the status. Returns the `Location` header of the response.
+/// Sends a request with a body and asserts the response status. Returns the response's `Location` header.
 #[track_caller]
 fn send(registry: &FakeRegistry, request: &str, media_type: &str, body: &[u8], status: u16) -> String {
     let headers = format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n", body.len());
@@ -179,7 +180,7 @@ fn location(head: &str) -> String {
     head.lines().find_map(|line| line.strip_prefix("Location: ")).unwrap_or_default().to_owned()
 }
 
-/// Uploads a blob in two chunks. In between, sends invalid requests, which the registry must reject.
+/// Uploads a blob in two chunks. Also sends invalid requests in between, which the registry must reject.
 fn upload(registry: &FakeRegistry, repo: &str, blob: &[u8]) {
     let start = send(registry, &format!("POST /v2/{repo}/blobs/uploads/?mount={}&from=no", digest(blob)), "", b"", 202);
     let (one, two) = blob.split_at(16);

@@ -1,4 +1,4 @@
-//! A registry on loopback that sends the responses chosen by a test, or implements the distribution specification.
+//! A local registry that sends responses chosen by a test, or implements the distribution specification.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -23,7 +23,7 @@ pub struct Request {
 /// A response: status, headers and body. Status 0 closes the connection without a response.
 pub type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
-/// A registry on loopback, with a thread for each connection.
+/// A registry that listens on a loopback address and handles each connection in a separate thread.
 pub struct FakeRegistry {
     pub host: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -58,8 +58,8 @@ impl FakeRegistry {
         FakeRegistry::storing_with(|_, _| None)
     }
 
-    /// Starts a registry that stores pushed content in memory. The hook may handle a request instead, for example to
-    /// send wrong data or an error, or to delay the response.
+    /// Starts a registry that stores pushed content in memory. The hook may override the response to a request, for
+    /// example to send wrong data or an error, or delay the response.
     pub fn storing_with(hook: impl Fn(&Request, &Stored) -> Option<Answer> + Send + Sync + 'static) -> FakeRegistry {
         FakeRegistry::serve(move |request, stored| hook(request, stored).unwrap_or_else(|| stored.answer(request)))
     }
@@ -112,7 +112,7 @@ impl FakeRegistry {
         self.stored.blob(repo, digest)
     }
 
-    /// Returns the number of finished uploads. Mounted blobs and those stored by the test are not included.
+    /// Returns the number of finished uploads. Mounted blobs and blobs stored by the test do not count.
     pub fn uploads(&self) -> usize {
         self.stored.content().finished
     }
@@ -122,7 +122,7 @@ impl FakeRegistry {
         self.stored.content().uploads.len()
     }
 
-    /// Removes a manifest, like the garbage collection of untagged manifests.
+    /// Removes a manifest, as a registry does when it deletes untagged manifests.
     pub fn forget(&self, repo: &str, digest: &str) {
         self.stored.content().manifests.remove(&key(repo, digest)).unwrap();
     }
@@ -141,13 +141,13 @@ impl FakeRegistry {
     }
 }
 
-/// Returns the digest of some bytes, as `sha256:<hex>`.
+/// Returns the SHA-256 digest of `bytes`, as `sha256:<hex>`.
 pub fn digest(bytes: &[u8]) -> String {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
 }
 
-/// The content of a registry. It is not locked between calls, so a hook may be slow.
+/// The content of a registry. Each call locks it only briefly, so a slow hook does not block other requests.
 #[derive(Default)]
 pub struct Stored(Mutex<Content>);
 
@@ -165,7 +165,7 @@ impl Stored {
         self.content().manifests.get(&key(repo, reference)).cloned()
     }
 
-    /// Handles a request as the distribution specification requires.
+    /// Responds to a request as the distribution specification requires.
     pub fn answer(&self, request: &Request) -> Answer {
         let url = Url::parse("http://registry").unwrap().join(&request.path).unwrap();
         let query: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
@@ -200,7 +200,7 @@ impl Stored {
     }
 }
 
-/// A repository, and a digest or a tag in it.
+/// The name of a repository, and a digest or tag in it.
 type Key = (String, String);
 
 fn key(repo: &str, reference: &str) -> Key {
@@ -210,9 +210,9 @@ fn key(repo: &str, reference: &str) -> Key {
 #[derive(Default)]
 struct Content {
     blobs: BTreeMap<Key, Vec<u8>>,
-    /// Media type and bytes, by digest and by tag.
+    /// The media type and bytes of each manifest, by digest and by tag.
     manifests: BTreeMap<Key, (String, Vec<u8>)>,
-    /// The bytes received so far, by repository and upload ID.
+    /// The bytes received so far for each open upload, by repository and upload ID.
     uploads: BTreeMap<Key, Vec<u8>>,
     started: usize,
     finished: usize,
@@ -232,7 +232,7 @@ impl Content {
         accepted(repo, &id, 0)
     }
 
-    /// Handles a request for a started upload. As in most registries, it must have the query of the latest `Location`.
+    /// Handles a request for an open upload. As in most registries, its query must match the latest `Location` header.
     fn upload(&mut self, request: &Request, repo: &str, id: &str, query: &BTreeMap<String, String>) -> Answer {
         let Some(bytes) = self.uploads.get_mut(&key(repo, id)) else {
             return refusal(404, "BLOB_UPLOAD_UNKNOWN", id);
@@ -282,7 +282,7 @@ impl Content {
         created(repo, "manifests", reference, &digest)
     }
 
-    /// Returns the digests that a manifest or index refers to, but that are not in the repository.
+    /// Returns the digests to which a manifest or index refers, but which the repository does not contain.
     fn missing(&self, repo: &str, manifest: &Value) -> BTreeSet<String> {
         let list = |name: &str| manifest[name].as_array().into_iter().flatten();
         let layers = list("layers").filter(|layer| layer["urls"].as_array().is_none_or(Vec::is_empty));
@@ -369,7 +369,7 @@ fn read_request(stream: &mut TcpStream) -> Option<Request> {
     }
 }
 
-/// Reads a line and strips the line ending.
+/// Reads a line and strips its line ending.
 fn read_line(reader: &mut impl BufRead) -> Option<String> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;

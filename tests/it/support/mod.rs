@@ -1,5 +1,5 @@
 //! Test support: projects in temporary directories, runs of the program that assert success by default, fake programs
-//! on PATH, and fake registries on loopback.
+//! on PATH, and fake registries.
 
 pub mod base_image;
 pub mod fake_registry;
@@ -42,7 +42,7 @@ impl Project {
         Project::app().file("multiarch.toml", config)
     }
 
-    /// Writes a file, and creates its parent directories.
+    /// Writes a file, creating its parent directories.
     pub fn file(self, path: &str, text: &str) -> Project {
         let path = self.dir.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -82,13 +82,13 @@ impl Project {
     }
 }
 
-/// Prepares a run with the embedded engine, its own cache directory and no credentials.
+/// Prepares a run with the embedded engine, a separate cache directory and no credentials.
 pub fn embedded(project: &Project, args: &[&str]) -> Run {
     let cache = project.path().join("cache");
     project.run(&[args, &["--engine", "embedded"]].concat()).path_first(&Fakes::new()).env("XDG_CACHE_HOME", cache)
 }
 
-/// Returns the names of all commands that `--help` lists.
+/// Returns the names of all commands listed by `--help`.
 pub fn commands() -> Vec<String> {
     let help = Project::empty().run(&["--help"]).finish().stdout;
     let (_, list) = help.split_once("\nCommands:\n").unwrap();
@@ -102,9 +102,9 @@ pub fn commands() -> Vec<String> {
 pub struct Run {
     command: Command,
     code: i32,
-    /// Whether the run prints a result to stdout even if the exit code is not 0.
+    /// Whether the run prints a result to stdout even if the exit code is nonzero.
     finds: bool,
-    /// Temporary directories that the run uses. The first is the project.
+    /// Temporary directories that the run uses. The first is the project's.
     dirs: Vec<Arc<TempDir>>,
 }
 
@@ -117,9 +117,9 @@ pub struct Finished {
     args: Vec<String>,
     /// The content of multiarch.toml after the run.
     config: Option<String>,
-    /// Whether the test has a fake cargo-auditable. If not, snapshots omit the note that it is installed.
+    /// Whether the test has a fake cargo-auditable. If not, snapshots omit the note that cargo-auditable is installed.
     fakes_auditable: bool,
-    /// Temporary directories of the test, and their placeholders in snapshots.
+    /// The test's temporary directories, and their placeholders in snapshots.
     dirs: Vec<(String, &'static str)>,
 }
 
@@ -127,7 +127,7 @@ impl Run {
     fn new(dir: Arc<TempDir>, args: &[&str]) -> Run {
         let mut command = Command::new(PROGRAM);
         command.arg("multiarch").args(args).current_dir(dir.path()).stdin(Stdio::null());
-        // Settings of the machine and of the cargo that runs the tests must not affect the run.
+        // The machine's settings, and those of the cargo process that runs the tests, must not affect the run.
         for (name, _) in std::env::vars() {
             let is_setting =
                 ["MULTIARCH_", "CARGO", "RUSTFLAGS", "GITHUB_"].iter().any(|prefix| name.starts_with(prefix));
@@ -162,20 +162,20 @@ impl Run {
         self
     }
 
-    /// Puts the fakes first on PATH, and hides the credentials of the machine.
+    /// Puts the fakes first on PATH, and hides the machine's credentials.
     pub fn path_first(mut self, fakes: &Fakes) -> Run {
         self.dirs.push(fakes.dir.clone());
         let path = format!("{}:{}", fakes.path().display(), path());
         self.env("PATH", path).without_credentials(fakes)
     }
 
-    /// Puts only the fakes on PATH, and hides the credentials of the machine.
+    /// Puts only the fakes on PATH, and hides the machine's credentials.
     pub fn path_only(mut self, fakes: &Fakes) -> Run {
         self.dirs.push(fakes.dir.clone());
         self.env("PATH", fakes.path()).without_credentials(fakes)
     }
 
-    /// Hides the credentials of the machine, and all CA certificates except one, because a debug build needs 0.2 s to
+    /// Hides the machine's credentials, and all but one of its CA certificates, because a debug build takes 0.2 s to
     /// read them all.
     fn without_credentials(mut self, fakes: &Fakes) -> Run {
         if fakes.path().join("docker").exists() {
@@ -252,7 +252,7 @@ impl Show for Finished {
 }
 
 impl Finished {
-    /// Asserts that stderr contains each text.
+    /// Asserts that stderr contains each of `texts`.
     #[track_caller]
     pub fn stderr_has(self, texts: &[&str]) -> Finished {
         for text in texts {
@@ -261,7 +261,7 @@ impl Finished {
         self
     }
 
-    /// Asserts that stderr does not contain a text.
+    /// Asserts that stderr does not contain `text`.
     #[track_caller]
     pub fn stderr_lacks(self, text: &str) -> Finished {
         assert!(!self.stderr.contains(text), "unexpected '{text}' in\n{self}");
@@ -301,7 +301,7 @@ impl Fakes {
         self.dir.path()
     }
 
-    /// Returns the calls that a program logged, one per line.
+    /// Returns the calls logged by a program, one per line.
     pub fn log(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(format!("{name}.log"))).unwrap_or_default()
     }
@@ -330,8 +330,8 @@ case "$1 $2" in
   *) exit 1 ;;
 esac"#;
 
-/// Returns the address of a service that `scripts/with-services` started.
+/// Returns the address of a service started by `scripts/with-services`.
 pub fn service(variable: &str) -> String {
     std::env::var(variable)
-        .unwrap_or_else(|_| panic!("{variable} is not set: run scripts/test, or scripts/with-services"))
+        .unwrap_or_else(|_| panic!("{variable} is not set: run this test with scripts/test or scripts/with-services"))
 }

@@ -1,10 +1,10 @@
-//! A fake cargo whose builds return ready-made programs, so that the results are the same on every machine.
+//! A fake cargo whose builds produce ready-made programs, so that the results are the same on every machine.
 
 use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{Fakes, find};
 
-/// The architectures of target triples and their ELF machine numbers.
+/// The architectures in target triples, and their ELF machine numbers.
 const MACHINES: [(&str, u16); 2] = [("x86_64", 62), ("aarch64", 183)];
 
 /// Creates a minimal static ELF file. It consists only of headers and is never run.

@@ -1,4 +1,4 @@
-//! Snapshots of the output that users see. Each snapshot is a file in tests/it/snapshots with the name of its test. See
+//! Snapshots of the output that users see. Each snapshot is a file in tests/it/snapshots, named after its test. See
 //! CONTRIBUTING.md for the command that updates them.
 
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ impl<T: Show, const N: usize> Show for [T; N] {
     }
 }
 
-/// Compares values with the snapshot of a test. `test` is the type name of a closure in it, such as
+/// Compares values with the snapshot of a test. `test` is the type name of a closure in the test, such as
 /// `it::plan::plan_prints_a_table::{{closure}}`.
 pub fn compare(test: &str, shown: &[&dyn Show]) {
     let name = test.trim_start_matches("it::").replace("::{{closure}}", "").replace("::", "__");
@@ -75,7 +75,7 @@ pub fn redact(text: &str) -> String {
     PATTERNS.iter().fold(text, |text, (pattern, name)| pattern.replace_all(&text, *name).into_owned())
 }
 
-/// Directories of this machine and their placeholders. Nested directories come before their parents.
+/// This machine's directories and their placeholders. Nested directories come before their parents.
 static LOCAL_DIRS: LazyLock<Vec<(String, &str)>> = LazyLock::new(|| {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let home = variable("HOME");
@@ -93,7 +93,7 @@ static LOCAL_DIRS: LazyLock<Vec<(String, &str)>> = LazyLock::new(|| {
     dirs.flat_map(|(dir, name)| spellings(&dir).map(|dir| (dir, name))).collect()
 });
 
-/// Returns a path with its symbolic links resolved, and the path as given.
+/// Returns two spellings of a path: with its symbolic links resolved, and as given.
 pub fn spellings(path: &Path) -> [String; 2] {
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     [real, path.to_owned()].map(|path| path.display().to_string())
@@ -124,8 +124,8 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"(failed to lookup address information): [^\n]*", "$1: [reason]"),
         (r#""rust_version": "[^"]*""#, r#""rust_version": "[version]""#),
         (r" \(os error \d+\)", ""),
-        // Error messages of cargo differ between its versions.
-        (r"(Cargo\.lock (?:is missing|is out of date)): [^\n]*", "$1: [error of cargo]"),
+        // Cargo's error messages differ between versions.
+        (r"(Cargo\.lock (?:is missing|is out of date)): [^\n]*", "$1: [cargo error]"),
     ]
     .into_iter()
     .map(|(pattern, name)| (Regex::new(pattern).unwrap(), name))

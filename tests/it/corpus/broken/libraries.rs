@@ -141,7 +141,7 @@ fn missing() -> Vec<Case> {
     ]
 }
 
-/// Libraries outside the directories that the loader searches.
+/// Returns cases with libraries outside the directories that the loader searches.
 fn searched() -> Vec<Case> {
     let (deep, greet) = libdeep_and_libgreet(&[]);
     let in_opt = || file("opt/lib/libgreet.so", &libgreet_of("amd64"));
@@ -161,7 +161,7 @@ fn searched() -> Vec<Case> {
             finding("MA030", "libdeep.so"),
         ),
         broken(
-            "$ORIGIN is the directory of the program, not of its link",
+            "$ORIGIN is the directory of the program, not of the link to it",
             slim_with(
                 &greets_glibc(&[]),
                 vec![
@@ -174,7 +174,7 @@ fn searched() -> Vec<Case> {
             finding("MA030", "libgreet.so"),
         ),
         broken(
-            "LD_LIBRARY_PATH names another directory",
+            "LD_LIBRARY_PATH names the wrong directory",
             slim_with(&greets_glibc(&[]), vec![in_opt()]).env(&["LD_LIBRARY_PATH=/opt/lib64"]),
             finding("MA030", "libgreet.so"),
         ),
@@ -252,7 +252,7 @@ fn versions() -> Vec<Case> {
     ]
 }
 
-/// Programs and libraries for different C libraries. These are warnings, because some of them run.
+/// Returns cases that mix C libraries. `verify` only warns about these, because some of them run.
 fn mixes() -> Vec<Case> {
     let of_glibc = file("usr/lib/libgreet.so", &libgreet_with_old_libc("x86_64-linux-gnu.2.31"));
     vec![

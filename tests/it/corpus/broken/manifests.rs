@@ -15,7 +15,7 @@ fn amd64() -> Image {
     image("linux/amd64")
 }
 
-/// Returns an image with a defect. Its second layer is unique, because Docker does not check blobs that it already has.
+/// Returns an image with a defect in a unique layer, because Docker does not check blobs that it already has.
 fn with_defect(defect: Defect, compression: Compression) -> Image {
     let content = format!("{defect:?} {compression:?}\n").repeat(999);
     let content = Layer::from([directory("etc"), text("etc/motd", &content)]);
@@ -104,7 +104,7 @@ fn blobs() -> Vec<Case> {
             .may_also_report(&["MA081", "MA084"]),
         broken("a wrong diff ID", gzip(Defect::WrongDiffId), finding("MA083", "")),
         broken(
-            "a wrong diff ID of a zstd layer",
+            "a wrong diff ID for a zstd layer",
             with_defect(Defect::WrongDiffId, Compression::Zstd),
             finding("MA083", ""),
         ),
@@ -120,7 +120,7 @@ fn blobs() -> Vec<Case> {
             .may_also_report(&["MA083"]),
         broken("a layer that is not a tar", gzip(Defect::NotATar), finding("MA084", "")),
         broken(
-            "a layer of an unknown media type",
+            "a layer with an unknown media type",
             gzip(Defect::LayerMediaType("application/vnd.example.squashfs")),
             finding("MA084", ""),
         ),
@@ -128,12 +128,12 @@ fn blobs() -> Vec<Case> {
     ]
 }
 
-/// Defects that neither Docker nor skopeo rejects when it loads or copies the image.
+/// Returns cases with defects that neither Docker nor skopeo notices when it loads or copies the image.
 fn accepted() -> Vec<Case> {
     let gzip = |defect| with_defect(defect, Compression::Gzip);
     vec![
         broken(
-            "a layout without an index names another platform than the config",
+            "without an index, the layout and the config name different platforms",
             Layout::from(
                 Image::new("linux/arm64")
                     .layer([program("app", &bare_static("amd64"))])
@@ -200,10 +200,10 @@ fn policies() -> Vec<Case> {
         .args(&["--platform", "linux/amd64"])
         .may_also_report(&["MA001"]),
         broken("no configured user", amd64(), finding("MA072", "")).args(&["--non-root-only"]),
-        broken("root by number", amd64().user("0:1000"), finding("MA072", "")).args(&["--non-root-only"]),
+        broken("root by user ID", amd64().user("0:1000"), finding("MA072", "")).args(&["--non-root-only"]),
         broken("root by name", greets().user("root"), finding("MA072", "")).args(&["--non-root-only"]),
         broken(
-            "a user with the ID of root",
+            "a user with root's ID",
             greets().layer([text("etc/passwd", "toor:x:0:0::/:/bin/sh\n")]).user("toor"),
             finding("MA072", ""),
         )
@@ -211,12 +211,12 @@ fn policies() -> Vec<Case> {
         broken("an image above the size limit", amd64(), finding("MA073", "")).args(&["--max-size", "10KB"]),
         broken("a missing label", amd64(), finding("MA074", ""))
             .args(&["--require-label", "org.opencontainers.image.source"]),
-        broken("a label with another value", amd64().label("version", "1.2.3-dirty"), finding("MA074", ""))
+        broken("a label with the wrong value", amd64().label("version", "1.2.3-dirty"), finding("MA074", ""))
             .args(&["--require-label", "version=[0-9].[0-9].[0-9]"]),
         broken("a missing annotation", amd64(), finding("MA075", ""))
             .args(&["--require-annotation", "org.opencontainers.image.licenses"]),
         broken(
-            "an annotation with another value",
+            "an annotation with the wrong value",
             Layout::from(amd64()).annotation("licenses", "MIT"),
             finding("MA075", ""),
         )

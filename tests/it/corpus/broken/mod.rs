@@ -1,4 +1,4 @@
-//! Broken images. The name of a case describes its defect.
+//! Broken images. The name of each case describes its defect.
 
 pub mod libraries;
 pub mod machines;

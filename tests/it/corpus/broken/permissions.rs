@@ -36,12 +36,12 @@ fn modes() -> Vec<Case> {
             finding("MA040", "/app"),
         ),
         broken(
-            "a program that only root may run, and a numeric user",
+            "a program that only root may run, started by a numeric user",
             slim_with(app("app").mode(0o744)).user("1000:1000"),
             finding("MA040", "/app"),
         ),
         broken(
-            "a program for a group that the user is not in",
+            "a program restricted to a group that the user is not in",
             slim_with(app("app").mode(0o750).owner(0, 20)).user("app"),
             finding("MA040", "/app"),
         ),

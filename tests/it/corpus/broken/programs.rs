@@ -69,7 +69,7 @@ fn paths() -> Vec<Case> {
             finding("MA051", "app"),
         ),
         broken(
-            "a relative entrypoint and another WORKDIR",
+            "a relative entrypoint with the wrong WORKDIR",
             amd64().layer([app("opt/app"), directory("srv")]).entrypoint(&["./app"]).workdir("/srv"),
             finding("MA051", "app"),
         ),
@@ -175,11 +175,7 @@ fn interpreters() -> Vec<Case> {
             finding("MA042", "python3"),
         ),
         broken("env -S with a missing program", is("#!/usr/bin/env -S node --no-warnings\n"), finding("MA042", "node")),
-        broken(
-            "an option for bash without env -S",
-            is("#!/usr/bin/env bash -e\necho hello\n"),
-            finding("MA042", "bash -e"),
-        ),
+        broken("a bash option without env -S", is("#!/usr/bin/env bash -e\necho hello\n"), finding("MA042", "bash -e")),
         broken(
             "env is missing",
             on(slim("amd64"), "#!/usr/bin/env sh\necho hello\n"),
@@ -203,7 +199,7 @@ fn interpreters() -> Vec<Case> {
     ]
 }
 
-/// Programs and scripts that start another program.
+/// Returns cases in which a program or script starts another program.
 fn starters() -> Vec<Case> {
     let slim = || amd64().layer(slim("amd64")).layer(coreutils("amd64"));
     let tini = || program("usr/bin/tini", &debian("amd64", "tini", "bin/tini"));
@@ -267,7 +263,7 @@ fn starters() -> Vec<Case> {
             finding("MA051", "/opt/gone"),
         ),
         broken(
-            "env of busybox does not support -S",
+            "busybox env does not support -S",
             amd64()
                 .layer(busybox("amd64"))
                 .layer([link("usr/bin/env", "/bin/busybox"), script("app", "#!/usr/bin/env -S sh -e\necho hello\n")])
@@ -298,7 +294,7 @@ fn starters() -> Vec<Case> {
             finding("MA051", "serve"),
         ),
         broken(
-            "a wrapper in a wrapper starts a missing program",
+            "a wrapper inside a wrapper starts a missing program",
             slim().layer([tini()]).entrypoint(&["tini", "--", "env", "LEVEL=1"]).cmd(&["serve"]),
             finding("MA051", "serve"),
         ),

@@ -52,7 +52,7 @@ fn scripts() -> Vec<Case> {
             slim_with([script("run", "#!/bin/sh\ncommand -v serve >/dev/null && exec serve\nexec /app\n"), hello()])
                 .entrypoint(&["/run"])
         }),
-        good("a script that starts the program in a variable", {
+        good("a script that starts a program named by a variable", {
             slim_with([script("run", "#!/bin/sh\nAPP=${APP:-/app}\nexec \"$APP\" \"$@\"\n"), hello()])
                 .entrypoint(&["/run"])
         }),
@@ -60,7 +60,7 @@ fn scripts() -> Vec<Case> {
             let text = "#!/bin/sh\n: <<'END'\nexec /opt/none\nEND\nusage() {\n  exec /opt/none --help\n}\nexec /app\n";
             slim_with([script("run", text), hello()]).entrypoint(&["/run"])
         }),
-        good("tini starts the program in a variable", {
+        good("tini starts a program named by a variable", {
             slim_with([
                 script("run", "#!/bin/sh\nAPP=/app\nexec tini -- \"$APP\"\n"),
                 program("usr/bin/tini", &debian("amd64", "tini", "bin/tini")),
@@ -87,7 +87,7 @@ fn scripts() -> Vec<Case> {
         good("a script that starts its program without exec", {
             slim_with([script("run", "#!/bin/sh\nset -e\numask 022\n/app \"$@\"\n"), hello()]).entrypoint(&["/run"])
         }),
-        good("a script that runs a script it has written", {
+        good("a script that runs a script it has just written", {
             slim_with([script(
                 "run",
                 "#!/bin/sh\nprintf '#!/bin/sh\\necho hello\\n' >/tmp/made\nchmod=$(command -v chmod)\n/bin/sh /tmp/made\n",
@@ -107,7 +107,7 @@ fn scripts() -> Vec<Case> {
             let again: String = (0..40).map(|n| format!("[ -n \"$AGAIN\" ] && exec /run {n} \"$@\"\n")).collect();
             slim_with([script("run", &format!("#!/bin/sh\n{again}exec /app\n")), hello()]).entrypoint(&["/run"])
         }),
-        good("a script that execs a script it has written", {
+        good("a script that execs a script it has just written", {
             slim_with([script(
                 "run",
                 "#!/bin/sh\nprintf '#!/bin/sh\\necho hello\\n' >/tmp/made\nexec /bin/sh /tmp/made\n",
@@ -144,7 +144,7 @@ fn wrappers() -> Vec<Case> {
                 .layer([program("sbin/su-exec", &su_exec()), hello()])
                 .entrypoint(&["su-exec", "1000", "/app"])
         }),
-        good("env sets another PATH", {
+        good("env changes PATH", {
             slim_with(coreutils("amd64")).layer([program("opt/hello", &bare_static("amd64"))]).entrypoint(&[
                 "env",
                 "PATH=/opt",

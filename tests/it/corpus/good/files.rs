@@ -168,13 +168,13 @@ fn permissions() -> Vec<Case> {
         good("a layer that makes the root directory inaccessible", {
             slim_with([directory(".").written_as("./").mode(0o700), hello().written_as("./app")]).user("app")
         }),
-        good("a setuid-root program that a user starts", slim_with([hello().mode(0o4755)]).user("app")),
+        good("a setuid-root program started by another user", slim_with([hello().mode(0o4755)]).user("app")),
         good("a named user", slim_with([hello()]).user("app")),
         good("a numeric user that is not in passwd", amd64().layer([hello()]).user("65532:65532")),
         good("an executable program that is not readable", slim_with([hello().mode(0o111)]).user("app")),
-        good("a program for a supplementary group of the user", slim_with([group(0o750)]).user("app")),
-        good("a program for the configured group", slim_with([group(0o710)]).user("app:staff")),
-        good("a numeric group", slim_with([group(0o710)]).user("1000:50")),
+        good("a program restricted to the user's supplementary group", slim_with([group(0o750)]).user("app")),
+        good("a program restricted to the configured group", slim_with([group(0o710)]).user("app:staff")),
+        good("a program restricted to the configured numeric group", slim_with([group(0o710)]).user("1000:50")),
         good("a program that only its owner may run", slim_with([hello().mode(0o500).owner(1000, 1000)]).user("1000")),
         good("root may run a program if any exec bit is set", slim_with([hello().mode(0o001)])),
         good(
@@ -186,7 +186,7 @@ fn permissions() -> Vec<Case> {
             "a directory that can be entered but not listed",
             slim_with([directory("opt").mode(0o711), at("opt/app")]).entrypoint(&["/opt/app"]).user("app"),
         ),
-        good("a directory for a supplementary group of the user", {
+        good("a directory restricted to the user's supplementary group", {
             slim_with([directory("opt").mode(0o750).owner(0, 50), at("opt/app")]).entrypoint(&["/opt/app"]).user("app")
         }),
         good(

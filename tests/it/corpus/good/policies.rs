@@ -15,7 +15,7 @@ pub fn cases() -> Vec<Case> {
         good("--platform selects the correct platform", Layout::of([amd64().layer([hello()]), wrong()]))
             .args(&["--platform", "linux/amd64"])
             .without_proof(),
-        good("the errors are allowed", Layout::of([amd64().layer([hello()]), wrong()]))
+        good("allowed errors", Layout::of([amd64().layer([hello()]), wrong()]))
             .args(&["--allow", "MA010,MA011"])
             .without_proof(),
         good(

@@ -1,4 +1,4 @@
-//! The server of the example. Reads a greeting from a file in the image, and a level from an environment variable.
+//! The example's server. It reads a greeting from a file in the image, and a level from an environment variable.
 
 fn main() {
     let level = std::env::var("CORE_LEVEL").unwrap_or_default();

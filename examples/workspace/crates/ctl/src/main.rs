@@ -1,4 +1,4 @@
-//! The command-line tool of the example. The core image contains it too, next to the server.
+//! The example's command-line tool. The core image also contains it, alongside the server.
 
 fn main() {
     println!("{}", shared::on("ctl"));

@@ -1,11 +1,11 @@
-//! Code that the three programs share. Cargo compiles it once per platform.
+//! Code shared by the three programs. Cargo compiles it once per platform.
 
-/// Returns the name of a program with the architecture that it was compiled for.
+/// Returns a program's name and the architecture that it was compiled for.
 pub fn on(program: &str) -> String {
     format!("{program} on {}", std::env::consts::ARCH)
 }
 
-/// Returns the content of a file, or the error if it cannot be read.
+/// Returns a file's content, or an error message if it cannot be read.
 pub fn file(path: &str) -> String {
     std::fs::read_to_string(path).map_or_else(|error| error.to_string(), |text| text.trim().to_owned())
 }

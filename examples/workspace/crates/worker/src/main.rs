@@ -1,4 +1,4 @@
-//! The worker of the example. Prints a file that the RUN instruction in the image's template created.
+//! The example's worker. It prints a file created by the RUN instruction in the image's template.
 
 fn main() {
     println!("{}, built for {}", shared::on("worker"), shared::file("/etc/built-for"));
