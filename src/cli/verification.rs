@@ -10,12 +10,14 @@ use crate::oci::transport::ImageLocation;
 use crate::plan::PlanRequest;
 use crate::platform::Platform;
 
+const IMAGES_HELP: &str = "Images to verify
+
+Each image is a registry reference, oci:DIR[:NAME], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME].";
+
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// Images to verify
-    ///
-    /// Each image is a registry reference, oci:DIR[:NAME], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME].
-    #[arg(value_name = "IMAGE", required_unless_present = "explain")]
+    #[arg(value_name = "IMAGE", required_unless_present = "explain", long_help = IMAGES_HELP)]
     pub images: Vec<ImageLocation>,
     /// Explain a check by its code or name, or list all checks
     #[arg(long, value_name = "CODE", num_args = 0..=1, conflicts_with = "images")]

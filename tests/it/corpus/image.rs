@@ -249,7 +249,7 @@ impl Layout {
         match self.shape {
             Shape::Plain => {}
             Shape::WithAttestations => {
-                entries.extend(entries.iter().map(|entry| attestation(&blobs, entry)).collect::<Vec<_>>())
+                entries.extend(entries.iter().map(|entry| attestation(&blobs, entry)).collect::<Vec<_>>());
             }
             Shape::OnlyAttestations => entries = entries.iter().map(|entry| attestation(&blobs, entry)).collect(),
             Shape::Nested => entries = vec![index(&entries)],

@@ -10,9 +10,10 @@ fn invocations(line: &str) -> Vec<Vec<String>> {
     // In workflows, expressions take the place of a platform.
     let line = &Regex::new(r"\$\{\{[^}]+\}\}").unwrap().replace_all(line, "linux/arm64");
     let mut found = Vec::new();
+    let command_end = Regex::new(r" [|>#&]|[;)]|$").unwrap();
     for rest in line.split("cargo multiarch ").skip(1) {
         // The arguments end at a pipe, redirection, comment or separator, or at the end of a substitution.
-        let end = Regex::new(r" [|>#&]|[;)]|$").unwrap().find(rest).unwrap().start();
+        let end = command_end.find(rest).unwrap().start();
         found.push(shell_words::split(&rest[..end]).unwrap_or_else(|error| panic!("{error}: {line}")));
     }
     found

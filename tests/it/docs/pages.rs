@@ -1,10 +1,10 @@
 //! Checks that the pages are consistent: table of contents, block names, included files and length.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 
-use super::{blocks, pages, root, updates};
+use super::{blocks, pages, root, updates, without_numbers};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap()
@@ -76,6 +76,26 @@ fn readme_repeats_recorded_output() {
     for block in shown {
         assert!(block.attribute("name").is_some(), "README.md contains output without a name:\n{}", block.text);
     }
+}
+
+/// `scripts/picture` draws another run of the same command. Platforms finish in any order.
+#[test]
+fn picture_shows_the_recorded_output_of_publish() {
+    let svg = read("docs/publish.svg");
+    let document = roxmltree::Document::parse(&svg).unwrap();
+    let texts = document.descendants().filter(|node| node.has_tag_name("text") && node.has_attribute("clip-path"));
+    let mut lines: BTreeMap<&str, String> = BTreeMap::new();
+    for text in texts {
+        let line = lines.entry(text.attribute("y").unwrap()).or_default();
+        line.push_str(&text.text().unwrap_or_default().replace('\u{a0}', " "));
+    }
+    let sorted = |lines: Vec<&str>| {
+        let lines = lines.into_iter().map(|line| without_numbers(line.trim())).filter(|line| !line.is_empty());
+        lines.collect::<BTreeSet<String>>()
+    };
+    let recorded = read("docs/output/publish-hello.txt");
+    let shown = sorted(lines.values().map(String::as_str).collect());
+    assert_eq!(shown, sorted(recorded.lines().collect()), "docs/publish.svg is out of date: run scripts/picture");
 }
 
 #[test]

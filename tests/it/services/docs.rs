@@ -52,8 +52,7 @@ fn documented_commands_run() {
         let project = projects.entry((block.page.clone(), name.to_owned())).or_insert_with(|| example(name));
         let installs = |line: &&str| line.starts_with("cargo install ") || line.starts_with("pip install ");
         let commands: Vec<&str> = block.text.lines().filter(|line| !installs(line)).collect();
-        println!("{}:\n{}", block.page, block.text);
-        run_commands(&commands.join("\n"), project.path());
+        run_commands(&format!(": {}\n{}", block.page, commands.join("\n")), project.path());
     }
     assert!(projects.len() > 5, "only {} directories were found", projects.len());
 }
@@ -78,7 +77,7 @@ fn shown(project: &Project, args: &str, registry: &str) -> String {
     let finished = run.env("DOCKER_HOST", "unix:///nowhere/docker.sock").finish();
     let dir = std::fs::canonicalize(project.path()).unwrap().display().to_string();
     let output = format!("{}{}", finished.stderr, finished.stdout).replace(registry, "localhost:5000");
-    format!("$ cargo multiarch {args}\n{}", output.replace(&dir, "…"))
+    format!("$ cargo multiarch {args}\n{}", output.replace(&dir, "examples/hello"))
 }
 
 #[test]
@@ -112,6 +111,6 @@ fn output_of_doctor() {
     let (progress, summary) = result.stderr.split_once("error: ").unwrap();
     let output = format!("{progress}{}error: {summary}", result.stdout);
     let dir = std::fs::canonicalize(project.path()).unwrap();
-    let output = output.replace(&registry, "localhost:5000").replace(dir.to_str().unwrap(), "…");
+    let output = output.replace(&registry, "localhost:5000").replace(dir.to_str().unwrap(), "examples/hello");
     check_output("doctor", &format!("$ cargo multiarch {args}\n{output}"));
 }
