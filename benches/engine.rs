@@ -150,7 +150,7 @@ fn program(triple: &str, size: usize) -> Vec<u8> {
 }
 
 /// Publishes the image with `docker buildx build --push`, from the build context staged by the embedded engine. Returns
-/// the time that this takes.
+/// the elapsed time.
 fn buildx(dir: &Path, reference: &str) -> Duration {
     let context = dir.join("target/multiarch/app0");
     loop {

@@ -59,7 +59,7 @@ pub(crate) const EXIT_CODES: [ExitCodeEntry; 10] = {
             "toolchain",
             "A compiler, a linker or a target's standard library is missing.",
         ),
-        entry(Class::Compile.exit_code(), "compile", "cargo or a program that it ran failed."),
+        entry(Class::Compile.exit_code(), "compile", "cargo, or a program that it ran, failed."),
         entry(Class::Engine.exit_code(), "Docker", "Docker, its daemon, buildx or a builder is missing or failed."),
         entry(
             Class::Registry.exit_code(),
@@ -183,7 +183,7 @@ pub(crate) fn io_error_hint(error: &anyhow::Error) -> Option<&'static str> {
         StorageFull => Some("free up disk space: `df -h` shows which file system is full"),
         PermissionDenied => Some("check the owner and permissions with `ls -ld`, and your user and groups with `id`"),
         ReadOnlyFilesystem => Some("choose another location: this file system is mounted read-only"),
-        NotADirectory => Some("check the path: one of its directories is a file"),
+        NotADirectory => Some("check the path: one of its parent directories is a file"),
         _ => None,
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn check_output_dir(
     if is_empty || replaceable.is_present {
         return Ok(());
     }
-    Err(failure("contains other files").hint(format!("choose an empty directory, a new one, or {}", replaceable.name)))
+    Err(failure("contains other files").hint(format!("choose a new or empty directory, or {}", replaceable.name)))
 }
 
 /// Checks that files can be created in a directory, or in its closest existing ancestor, without leaving any behind.
@@ -106,7 +106,7 @@ pub(crate) fn check_output_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
         if path == "-" {
             return Err(Failure::new(
                 Class::Config,
-                "'-' is not a file name: the references are always printed to stdout",
+                "'-' is not a valid file name: image references are always printed to stdout",
             )
             .hint("pass a file name: `--refs-file refs.txt`"));
         }

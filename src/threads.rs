@@ -85,7 +85,7 @@ pub(crate) fn scope<'env, T>(
     if is_outermost && let Some(error) = lock(&cancel.0.first_error).take() {
         return Err(error);
     }
-    // A stage may have failed without being joined.
+    // Check again, because a stage that was never joined may have failed.
     cancel.check()?;
     Ok(result?)
 }

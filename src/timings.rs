@@ -1,4 +1,4 @@
-//! Records how long each part of a run takes. Recording is disabled by default and then has no cost.
+//! Records how long each part of a run takes. Recording is disabled by default, and costs nothing while it is disabled.
 
 use std::fmt::Display;
 use std::sync::Mutex;

@@ -9,14 +9,14 @@ use object::elf;
 /// The first argument of a child process, which runs the program once with the remaining arguments.
 const CHILD: &str = "--child";
 
-/// The time that a run took, and its peak RSS in KiB.
+/// The duration of a run, and its peak RSS in KiB.
 pub(crate) struct Measured {
     pub(crate) time: Duration,
     pub(crate) peak: u64,
 }
 
-/// Runs the program if this process is a child, and prints the time in milliseconds and the peak RSS in KiB on the last
-/// line. Returns `None` in other processes.
+/// If this process is a child, runs the program, and then prints the time in milliseconds and the peak RSS in KiB on a
+/// last line. Returns `None` in other processes.
 pub(crate) fn run_as_child() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     if args.next()? != CHILD {

@@ -96,7 +96,7 @@ fn check_empty_values(command: &Command, matches: &ArgMatches) -> Result<(), Err
     Ok(())
 }
 
-/// Rejects `--smoke --load`, which would pass `--load` to the images instead of loading them.
+/// Rejects `--smoke --load`, which would run the images with the argument `--load` instead of loading them.
 fn check_smoke_value(command: &Command, matches: &ArgMatches, args: &[OsString]) -> Result<(), Error> {
     let value = args.windows(2).filter(|pair| pair[0] == "--smoke").find_map(|pair| pair[1].to_str());
     let command = matches.subcommand_name().and_then(|name| command.find_subcommand(name));
@@ -112,8 +112,8 @@ fn check_smoke_value(command: &Command, matches: &ArgMatches, args: &[OsString])
         return Ok(());
     }
     let message = format!(
-        "{value} after --smoke would be passed to the image, but it is an option of this command\n \
-         hint: specify the arguments for the image: `--smoke='--version' {value}`\n \
+        "`--smoke {value}` would pass {value} to the image, but it is also an option of this command\n \
+         hint: to use it as an option, give --smoke its own arguments: `--smoke='--version' {value}`\n \
          hint: to pass {value} to the image, use `--smoke={value}`\n"
     );
     Err(Error::raw(ErrorKind::ValueValidation, message))
@@ -139,7 +139,7 @@ pub(crate) fn check_unknown_variables() -> Result<(), Failure> {
         let Some(suffix) = name.strip_prefix(PREFIX).filter(|suffix| !suffix.starts_with("TEST_")) else { continue };
         if !known.contains(&name) {
             let failure = Failure::new(Class::Config, format!("unknown environment variable {name}"));
-            // Compare names without the prefix, because it would make all of them look similar.
+            // Compare names without the common prefix, which would make unrelated names look similar.
             let suffixes = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
             return Err(match closest_match(suffix, suffixes) {
                 Some(near) => failure.hint(format!("did you mean {PREFIX}{near}?")),

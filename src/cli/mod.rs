@@ -97,7 +97,8 @@ pub(crate) enum Command {
     /// Show what would be built and published, without compiling
     #[command(
         after_help = examples::pointer_to_long_help("plan"),
-        after_long_help = examples::command_help("plan")
+        after_long_help = examples::command_help("plan"),
+        mut_args(|arg| settings::with_registry_summary(arg, "Show what would be pushed to this registry"))
     )]
     Plan(PlanArgs),
     /// Verify that an image is valid and can start on every platform
@@ -113,7 +114,8 @@ pub(crate) enum Command {
     /// Check that this machine and the registries are ready for publishing
     #[command(
         after_help = examples::pointer_to_long_help("doctor"),
-        after_long_help = examples::command_help("doctor")
+        after_long_help = examples::command_help("doctor"),
+        mut_args(|arg| settings::with_registry_summary(arg, "Registry to check"))
     )]
     Doctor(DoctorArgs),
     /// Print the generated Dockerfile

@@ -77,9 +77,9 @@ pub(crate) struct DestinationArgs {
     /// Only the image for the Docker or Podman host's platform is loaded.
     #[arg(long, help_heading = "Output")]
     load: bool,
-    /// Use binaries from these bundles instead of compiling
+    /// Use binaries compiled by `cargo multiarch compile` instead of compiling
     ///
-    /// Each directory is a bundle created by `cargo multiarch compile` or contains such bundles.
+    /// Each directory is a bundle or contains bundles.
     #[arg(long, value_name = "DIR", value_delimiter = ',', help_heading = "Compilation")]
     artifacts: Vec<Utf8PathBuf>,
 }

@@ -1,7 +1,7 @@
 //! Options that set configuration keys. They are converted to a `Config`, like every other source of settings.
 
 use camino::Utf8PathBuf;
-use clap::Args;
+use clap::{Arg, Args};
 use indexmap::IndexMap;
 
 use super::policy::PolicyArgs;
@@ -10,6 +10,15 @@ use crate::config::choices::{EngineChoice, LinkerChoice};
 use crate::config::{Config, OneOrMany};
 use crate::plan::{PlanRequest, Selection};
 use crate::platform::{Libc, Platform};
+
+/// Replaces the summary of `--registry` for commands that do not push. Returns other options unchanged.
+pub(crate) fn with_registry_summary(arg: Arg, summary: &'static str) -> Arg {
+    if arg.get_id() != "registry" {
+        return arg;
+    }
+    let details = "A registry is a host with an optional path, such as ghcr.io/you. The image name is appended to it.";
+    arg.help(summary).long_help(format!("{summary}\n\n{details}"))
+}
 
 /// Options that set configuration keys, and cargo's options for selecting packages.
 #[derive(Debug, Default, Args)]
@@ -50,7 +59,7 @@ pub(crate) struct SettingsArgs {
         help_heading = "Image"
     )]
     tags: Vec<String>,
-    /// Base image [default: the template's base, or scratch]
+    /// Base image [default: the template's base image, or scratch]
     #[arg(long, value_name = "REFERENCE", env = "MULTIARCH_BASE", hide_env_values = true, help_heading = "Image")]
     base: Option<String>,
     /// Dockerfile template, given as a built-in name or a path
@@ -62,7 +71,7 @@ pub(crate) struct SettingsArgs {
 
     /// C library to link against
     ///
-    /// The default is the template's C library, or musl.
+    /// The default is the template's C library, or musl if it sets none.
     #[arg(long, value_name = "LIBC", env = "MULTIARCH_LIBC", hide_env_values = true, help_heading = "Compilation")]
     libc: Option<Libc>,
     /// Linker to use

@@ -22,10 +22,10 @@ pub(crate) struct VerifyArgs {
     /// Explain a check by its code or name, or list all checks
     #[arg(long, value_name = "CODE", num_args = 0..=1, conflicts_with = "images")]
     pub explain: Option<Option<CheckCode>>,
-    /// Verify only these platforms
+    /// Verify only these platforms (comma-separated)
     #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', value_parser = parse_platform)]
     pub platforms: Vec<Platform>,
-    /// Require the image to include these platforms
+    /// Require the image to include these platforms (comma-separated)
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',', value_parser = parse_platform)]
     pub require: Vec<Platform>,
     /// Access these registries over plain HTTP
@@ -56,7 +56,7 @@ pub(crate) fn show_policy_in_short_help(arg: Arg) -> Arg {
 
 #[derive(Debug, Args)]
 pub(crate) struct SmokeArgs {
-    /// Run the image on every platform with these arguments before moving tags
+    /// Run each platform's image with these arguments before tags are moved
     ///
     /// The arguments are passed to the image's entrypoint, as in --smoke='--version'. Every run must exit with status
     /// 0.

@@ -18,8 +18,8 @@ pub(crate) fn completions(args: &CompletionsArgs, ui: &Ui) -> Result<()> {
     Ok(ui.data(script(args.shell).trim_end())?)
 }
 
-/// Returns the completion script for a shell. In zsh, cargo's own completions pick up ours automatically. In bash and
-/// fish they do not, so the script also registers completions for `cargo multiarch`.
+/// Returns the completion script for a shell. In zsh, cargo's own completions use this program's automatically. In bash
+/// and fish they do not, so the script also registers completions for `cargo multiarch`.
 fn script(shell: Shell) -> String {
     // clap_complete 4.6 omits subcommand flags in bash if the program name contains a dash.
     const NAME_IN_BASH: &str = "cargo_multiarch";
@@ -55,7 +55,7 @@ fn with_candidates_for_arg(arg: Arg) -> Arg {
         Some("CODE") => one_of(arg, CHECKS.iter().map(|check| check.code).collect()),
         Some("DIR") => arg.value_hint(ValueHint::DirPath),
         Some("FILE" | "PATH") => arg.value_hint(ValueHint::FilePath),
-        // These accept paths as well as other values.
+        // These arguments accept paths as well as other values.
         Some("TEMPLATE" | "IMAGE" | "TRANSPORT:PATH" | "SPEC") => arg.value_hint(ValueHint::AnyPath),
         Some(_) if arg.get_possible_values().is_empty() => arg.value_hint(ValueHint::Other),
         _ => arg,

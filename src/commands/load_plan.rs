@@ -44,7 +44,7 @@ fn source_date_epoch() -> Result<Option<u64>, Failure> {
             Class::Config,
             format!("invalid SOURCE_DATE_EPOCH '{text}': expected seconds since 1970-01-01 UTC"),
         )
-        .hint("use the time of the last commit: `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
+        .hint("use the last commit's time: `SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
     })
 }
 
@@ -54,5 +54,7 @@ pub(crate) fn lock_workspace(paths: &Paths, ui: &Ui) -> Result<std::fs::File> {
     let dir = paths.work_dir();
     fs_err::create_dir_all(&dir)?;
     let _waiting = ui.timings().span(Phase::Prepare, "waiting for other runs");
-    fs::lock_file(&dir.join("+lock"), || ui.status("Blocking", format!("waiting for another run to release {dir}")))
+    fs::lock_file(&dir.join("+lock"), || {
+        ui.status("Blocking", format!("waiting for another run to release its lock on {dir}"))
+    })
 }

@@ -31,9 +31,8 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     let user_cache = environment::cache_dir();
     let temporary = user_cache.is_none().then(tempfile::tempdir).transpose()?;
     let temporary = temporary.as_ref().and_then(|dir| Utf8Path::from_path(dir.path()));
-    let cache = Cache::new(
-        user_cache.as_deref().or(temporary).context("the path of the temporary directory is not valid UTF-8")?,
-    );
+    let cache =
+        Cache::new(user_cache.as_deref().or(temporary).context("the temporary directory's path is not valid UTF-8")?);
     let options = verify::VerifyOptions {
         platforms: args.platforms.clone(),
         required: args.require.clone(),

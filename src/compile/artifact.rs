@@ -73,8 +73,14 @@ impl Artifact {
                 let message =
                     format!("'{name}' for {platforms} requires GLIBC_{required}, but glibc = \"{floor}\" is set");
                 Err(Failure::new(Class::Verify, message)
-                    .hint(format!("find out what requires it: `objdump -T {} | grep GLIBC_{required}`", self.path))
-                    .hint(format!("compile that code against glibc {floor} or older, or set glibc = \"{required}\"")))
+                    .hint(format!(
+                        "find the symbols that require it: `objdump -T {} | grep GLIBC_{required}`",
+                        self.path
+                    ))
+                    .hint(format!(
+                        "compile the code that uses these symbols against glibc {floor} or older, or set \
+                         glibc = \"{required}\""
+                    )))
             }
             _ => Ok(()),
         }
@@ -85,7 +91,7 @@ impl Artifact {
 pub(crate) fn check_platform(elf: &Elf, platform: Platform, name: &str) -> Result<(), Failure> {
     let wrong = |problem: String| {
         Err(Failure::new(Class::Verify, format!("'{name}' for {platform} {problem}"))
-            .hint("run again with `-v` to see how it was built; the linker may be for another platform"))
+            .hint(format!("run again with `-v`, and check that the linker targets {platform}")))
     };
     let expected = platform.elf_identity();
     let found = elf.identity;
@@ -159,7 +165,7 @@ mod tests {
         let failure = artifact(Some("2.34")).check_floor("app", "linux/amd64/v3", Some("2.28")).unwrap_err();
         let expected = "'app' for linux/amd64/v3 requires GLIBC_2.34, but glibc = \"2.28\" is set";
         assert_eq!(failure.to_string(), expected);
-        assert_eq!(failure.hints()[0], "find out what requires it: `objdump -T /t/app | grep GLIBC_2.34`");
+        assert_eq!(failure.hints()[0], "find the symbols that require it: `objdump -T /t/app | grep GLIBC_2.34`");
     }
 
     #[test]

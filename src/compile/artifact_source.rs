@@ -30,7 +30,7 @@ impl ArtifactSource {
             return Ok(ArtifactSource::Cargo(Box::new(Toolchain::find(request)?)));
         }
         if commit.is_none_or(Commit::is_dirty) {
-            ui.note("cannot verify that the bundles were built from these sources: some files are not committed");
+            ui.note("cannot verify that the bundles were built from the current sources: some files are not committed");
         }
         Ok(ArtifactSource::Bundles(Bundles::open(bundle_dirs, &request, commit)?))
     }

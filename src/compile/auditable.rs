@@ -46,8 +46,8 @@ fn decide_if_installed(env: &UserEnv, by_cross: bool) -> AuditableDecision {
         let note = format!("cargo-auditable is not used: it would replace RUSTC_WORKSPACE_WRAPPER={wrapper}");
         return AuditableDecision::new(false, Some(note));
     }
-    let note = "cargo-auditable is installed and will add a dependency list to binaries; machines without it will \
-                produce different digests unless you set auditable = true or false";
+    let note = "cargo-auditable is installed, so binaries will include a dependency list; set auditable = true or false \
+                to get the same digests on every machine";
     AuditableDecision::new(true, Some(note.to_owned()))
 }
 
@@ -61,7 +61,7 @@ fn check_required(rust: &RustToolchain, env: &UserEnv, by_cross: bool) -> Result
     }
     if !rust.has_auditable {
         return Err(Failure::new(Class::Toolchain, "auditable = true is set, but cargo-auditable is not installed")
-            .hint("install it: `cargo install cargo-auditable --locked`"));
+            .hint("install cargo-auditable: `cargo install cargo-auditable --locked`"));
     }
     if let Some(wrapper) = &env.workspace_wrapper {
         let message =

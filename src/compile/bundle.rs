@@ -260,8 +260,8 @@ fn copy(selected: &SelectedBinaries, request: &CompileRequest) -> Result<Artifac
     for (number, ((settings, binary), SelectedBinary { bundle_dir, bundled })) in selected.iter().enumerate() {
         let from = bundle_dir.join(&bundled.file);
         let changed = || {
-            Failure::new(Class::Verify, format!("{from} is missing or differs from the compiled binary"))
-                .hint(format!("compile or transfer the bundle again: the file's sha256 must be {}", bundled.sha256))
+            Failure::new(Class::Verify, format!("{from} is missing or does not match the bundle's manifest"))
+                .hint(format!("recompile the bundle, or transfer it again (expected sha256: {})", bundled.sha256))
         };
         let hash = fs_err::File::open(&from).and_then(hash_reader).map_err(|_| changed())?;
         if hash.sha256 != bundled.sha256 {
@@ -292,7 +292,7 @@ fn read(dir: &Utf8Path) -> Result<BundleManifest> {
     let path = dir.join(MANIFEST);
     let unreadable = |reason: String| {
         Failure::new(Class::Config, format!("cannot read {path}: {reason}"))
-            .hint("compile the bundle again with this version of cargo-multiarch: `cargo multiarch compile --out DIR`")
+            .hint("recompile the bundle with this version of cargo-multiarch: `cargo multiarch compile --out DIR`")
     };
     let text = fs_err::read(&path).with_context(|| format!("bundle {dir}"))?;
     let json: serde_json::Value = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
@@ -312,21 +312,18 @@ fn read(dir: &Utf8Path) -> Result<BundleManifest> {
 /// Fails if a bundle was compiled from a commit or Cargo.lock other than the current one.
 fn check_origin(bundle: &Bundle, revision: Option<&str>, cargo_lock: Option<&str>) -> Result<(), Failure> {
     let Bundle { dir, manifest } = bundle;
-    let differs = |subject: &str, found: &str, expected: &str| {
-        Failure::new(
-            Class::Config,
-            format!("bundle {dir} was compiled from a different {subject}: expected {expected}, found {found}"),
-        )
+    let differs = |source: &str, found: &str, expected: &str| {
+        Failure::new(Class::Config, format!("bundle {dir} was compiled {source}: expected {expected}, found {found}"))
     };
     if manifest.revision.as_deref() != revision {
         let name = |revision: Option<&str>| revision.unwrap_or("no commit").to_owned();
-        return Err(differs("commit", &name(manifest.revision.as_deref()), &name(revision))
-            .hint("check out the bundle's commit, or compile the bundle again"));
+        return Err(differs("from a different commit", &name(manifest.revision.as_deref()), &name(revision))
+            .hint("check out the bundle's commit, or recompile the bundle"));
     }
     if manifest.cargo_lock.as_deref() != cargo_lock {
         let short = |digest: Option<&str>| digest.map_or("none", |digest| &digest[..digest.len().min(12)]).to_owned();
-        return Err(differs("Cargo.lock", &short(manifest.cargo_lock.as_deref()), &short(cargo_lock))
-            .hint("commit Cargo.lock, and check that nothing changes it before compiling: `git status`"));
+        return Err(differs("with a different Cargo.lock", &short(manifest.cargo_lock.as_deref()), &short(cargo_lock))
+            .hint("commit Cargo.lock, make sure that no step modifies it (`git status`), and recompile the bundle"));
     }
     Ok(())
 }
@@ -345,10 +342,10 @@ fn check_auditable(bundles: &[Bundle], requested: Auditable) -> Result<bool, Fai
         Some(Bundle { dir, manifest }) => {
             let used = if manifest.auditable { "with" } else { "without" };
             let message = format!(
-                "bundle {dir} was compiled {used} cargo-auditable, which does not match the other bundles or the \
-                 configuration"
+                "bundle {dir} was compiled {used} cargo-auditable, which conflicts with another bundle or the \
+                 `auditable` setting"
             );
-            Err(Failure::new(Class::Config, message).hint("set auditable = true or false for all bundles"))
+            Err(Failure::new(Class::Config, message).hint("set auditable = true or false, and recompile the bundles"))
         }
     }
 }
@@ -359,11 +356,11 @@ fn check_rust_version(Bundle { dir, manifest }: &Bundle, first: &str) -> Result<
         return Ok(());
     }
     let message = format!(
-        "bundle {dir} was compiled with rustc {}, but other bundles were compiled with {first}",
+        "bundle {dir} was compiled with rustc {}, but another bundle was compiled with rustc {first}",
         manifest.rust_version
     );
     Err(Failure::new(Class::Config, message)
-        .hint("use the same toolchain for all bundles: pin it in rust-toolchain.toml"))
+        .hint("pin the toolchain in rust-toolchain.toml, and recompile the bundles"))
 }
 
 /// Adds the binaries of a bundled build to `selected`. `build` is the requested build with the same settings, if any.
@@ -405,7 +402,7 @@ fn check_complete(selected: &SelectedBinaries, builds: &[Build]) -> Result<(), F
     }
     Err(Failure::new(Class::Config, format!("no bundle contains {}", missing.join(", ")))
         .hint("compile the missing binaries: `cargo multiarch compile --platform PLATFORM --out DIR`")
-        .hint("or publish fewer platforms: `--platform`"))
+        .hint("or publish only some platforms: `--platform PLATFORM`"))
 }
 
 fn list(platforms: &[Platform]) -> String {
@@ -417,5 +414,5 @@ fn not_requested(dir: &Utf8Path, platforms: &[Platform], binary: &str) -> Failur
         format!("bundle {dir} contains '{binary}' for {}, which does not match the current plan", list(platforms));
     Failure::new(Class::Config, message)
         .hint("use the same platforms, features, profile, flags and packages for `compile` and `publish`")
-        .hint("compare the bundle with the plan: `cargo multiarch plan --message-format json`")
+        .hint(format!("compare {dir}/{MANIFEST} with the plan: `cargo multiarch plan --message-format json`"))
 }

@@ -140,8 +140,8 @@ pub(crate) fn variables(build: &BuildFacts<'_>, linker: &Linker, values: Option<
 /// `cc` read only one of the forms.
 fn c_flags(build: &BuildFacts<'_>, linker: &Linker) -> Vec<(String, String)> {
     let mut flags = build.sysroot.map(super::facts::Sysroot::c_flags).unwrap_or_default();
-    // Do not remap paths for builds without dependencies, because only dependencies compile C code, or in `cross`
-    // containers, because their directories differ from the host's.
+    // Do not remap paths for builds without dependencies, because only dependencies compile C code. Do not remap them
+    // in `cross` containers either, because their directories differ from the host's.
     if *linker != Linker::Cross && build.dependencies.packages > 1 {
         let remaps = build.env.path_remaps.iter();
         flags.extend(remaps.map(|remap| format!("-ffile-prefix-map={}={}", remap.from, remap.to)));
@@ -186,7 +186,7 @@ pub(crate) fn note(build: &BuildFacts<'_>) -> Option<String> {
     let name = jemalloc_variable(build)?;
     let package = &build.dependencies.jemalloc.as_ref()?.package;
     let platform = Platform::for_triple(build.triple()).next()?;
-    Some(format!("{platform}: {package} is compiled with {name}={LG_PAGE_64K}, to support page sizes up to 64 KiB"))
+    Some(format!("{platform}: compiling {package} with {name}={LG_PAGE_64K} to support page sizes up to 64 KiB"))
 }
 
 /// Returns advice if a build uses musl's allocator, which is slow because all threads share one lock.
@@ -250,7 +250,7 @@ mod tests {
         let all = variables(&facts_with_env.build(&build(ARM64)), &Linker::RustLld, None);
         assert_eq!(all, [(FOR_ARM64.to_owned(), "16".to_owned())]);
         let note = note(&facts(Some(false)).build(&build(ARM64))).unwrap();
-        assert!(note.starts_with("linux/arm64: jemalloc-sys is compiled with JEMALLOC_SYS_WITH_LG_PAGE=16,"), "{note}");
+        assert!(note.starts_with("linux/arm64: compiling jemalloc-sys with JEMALLOC_SYS_WITH_LG_PAGE=16 "), "{note}");
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub(crate) fn target_flags(build: &BuildFacts<'_>, rust: &RustToolchain) -> Vec<
     }
     let remap = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
     flags.extend(build.env.path_remaps.iter().map(|path| remap(&path.from, &path.to)));
-    // A locally compiled standard library contains the path of its source.
+    // A locally compiled standard library embeds the path of its source code, so remap that path too.
     if let (true, Some(rust_src)) = (build.settings.build_std, &rust.rust_src) {
         flags.push(remap(rust_src, "/rust"));
     }
@@ -217,7 +217,7 @@ impl CargoCommands<'_> {
     }
 
     /// Returns the user's RUSTFLAGS combined with the target flags, or `None` if RUSTFLAGS is unset or needs no change.
-    /// If it is set, all builds of a run have the same target flags.
+    /// If RUSTFLAGS is set, all builds of a run have the same target flags.
     fn rustflags(&self, run: &CargoRun, builds: &[BuildFacts<'_>]) -> Option<String> {
         let user = self.facts.env.rustflags.as_ref()?;
         let added = builds.first().map(|build| target_flags(build, &self.facts.rust)).unwrap_or_default();
@@ -241,7 +241,7 @@ mod tests {
     const AMD64: &str = "x86_64-unknown-linux-musl";
     const RISCV64: &str = "riscv64gc-unknown-linux-musl";
 
-    /// Returns a request for the packages `a` and `b`, each with a binary of the same name.
+    /// Returns a request for the packages `a` and `b`, each with one binary named after it.
     fn request(config: &str) -> CompileRequest {
         let packages = ["a", "b"].map(|name| Package::for_tests(name, &[name]));
         let workspace = Workspace::with_packages("/w".into(), packages.into());

@@ -25,7 +25,7 @@ pub(crate) struct CargoProcess<'a> {
     pub run: &'a CargoRun,
     pub cmd: Cmd,
     pub toolchain: &'a Toolchain,
-    /// The directory to which binaries are copied, with a subdirectory for each target triple.
+    /// The directory that binaries are copied to, with a subdirectory for each target triple.
     pub artifacts_dir: Utf8PathBuf,
     /// The prefix for each line of cargo's output.
     pub line_prefix: String,

@@ -79,7 +79,7 @@ fn metadata(request: &CompileRequest, settings: &BuildSettings) -> Result<Option
 
 fn lock_file_failure(request: &CompileRequest, stderr: &str) -> Failure {
     let message = stderr.trim().trim_start_matches("error: ").lines().next().unwrap_or_default();
-    // `cargo generate-lockfile` would update every dependency in an existing lock file.
+    // Do not suggest `cargo generate-lockfile` if a lock file exists, because it would update every dependency.
     let (problem, command) = if request.paths.root.join("Cargo.lock").is_file() {
         ("is out of date", "cargo update --workspace")
     } else {
@@ -87,5 +87,5 @@ fn lock_file_failure(request: &CompileRequest, stderr: &str) -> Failure {
     };
     Failure::new(Class::Config, format!("Cargo.lock {problem}: {message}"))
         .hint(format!("run `{command}`"))
-        .hint("or allow cargo to update it: set locked = false, or run `cargo multiarch publish --no-locked`")
+        .hint("or allow cargo to update it: pass `--no-locked`, or set locked = false")
 }

@@ -36,12 +36,12 @@ impl Cross {
         };
         if !self.has_containers {
             return missing(
-                "neither docker nor podman is installed",
-                "install one of them, or use linker = \"zig\" instead",
+                "neither Docker nor Podman is installed",
+                "install Docker or Podman, or set linker = \"zig\"",
             );
         }
         if self.rustup.is_none() {
-            return missing("rustup is not installed", "install it: https://rustup.rs");
+            return missing("rustup is not installed", "install rustup: https://rustup.rs");
         }
         Ok(())
     }

@@ -79,7 +79,8 @@ pub(crate) struct UserEnv {
     pub variables: BTreeSet<String>,
     /// The rustc wrapper for workspace members, from the environment or cargo's configuration.
     pub workspace_wrapper: Option<String>,
-    /// The directories to replace in binaries, so that builds are reproducible and images reveal no local paths.
+    /// The directories whose paths are replaced in binaries, so that builds are reproducible and images reveal no local
+    /// paths.
     pub path_remaps: Vec<PathRemap>,
 }
 
@@ -114,7 +115,7 @@ pub(crate) struct TargetFacts {
     pub global_rustflags: Vec<String>,
     /// The name of the target's cross gcc, if it is on PATH.
     pub gcc: Option<String>,
-    /// For a musl target without a cross gcc on PATH, the name of the glibc cross gcc, if that one is on PATH.
+    /// For a musl target without a cross gcc on PATH, the name of the glibc cross gcc, if it is on PATH.
     pub other_libc_gcc: Option<String>,
     /// The variables in [`c_variable_names::C_VARIABLES`] that the user has set for this target in the environment.
     pub user_variables: BTreeSet<&'static str>,

@@ -42,8 +42,8 @@ const KNOWN: [KnownIssue; 4] = [
         affects: |_| true,
         by_zig: false,
         why: "supports only x86 and Arm",
-        fix: "upgrade to ring 0.17 by updating the crates that depend on 0.16: \
-              `cargo tree --target all --invert ring@0.16`",
+        fix: "upgrade to ring 0.17: update the crates that depend on ring 0.16 (list them with \
+              `cargo tree --target all --invert ring@0.16`)",
     },
     KnownIssue {
         package: "cranelift-codegen",
@@ -58,8 +58,8 @@ const KNOWN: [KnownIssue; 4] = [
         },
         by_zig: false,
         why: "has no code generator for this architecture",
-        fix: "upgrade it: newer versions use an interpreter for this architecture (wasmtime 30 or later, with the \
-              \"pulley\" feature)",
+        fix: "upgrade to wasmtime 30 or later with the \"pulley\" feature, which uses an interpreter on this \
+              architecture",
     },
     KnownIssue {
         package: "libz-ng-sys",

@@ -1,5 +1,5 @@
-//! Collects the facts that compiling depends on: the Rust toolchain, standard libraries, linkers, and the dependencies
-//! of each build. Decisions based on these facts are made elsewhere.
+//! Collects the facts needed for compiling: the Rust toolchain, standard libraries, linkers, and the dependencies of
+//! each build. Decisions based on these facts are made elsewhere.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ impl Probed {
     }
 }
 
-/// Collects all facts that compiling a request depends on.
+/// Collects all the facts needed to compile the builds in `request`.
 pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
     let config = Config::load().context("cannot read cargo's configuration")?;
     let mut facts = Facts {

@@ -5,7 +5,7 @@ use crate::error::Failure;
 /// A precondition for compiling a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Requirement {
-    /// rustc supports the target.
+    /// The target is supported by rustc.
     Target,
     LockFile,
     /// No dependency is known to be incompatible with the target.

@@ -14,7 +14,7 @@ use crate::ui::Ui;
 
 /// The hint for users who cannot install a standard library with rustup.
 pub(crate) const BUILD_STD_HINT: &str =
-    "or compile it from source: set build-std = true, and use a nightly toolchain with rust-src";
+    "or compile the standard library from source: set build-std = true, and use a nightly toolchain with rust-src";
 
 /// Fails if a build's standard library is not installed and can be neither installed nor compiled. The target must be
 /// supported by rustc.
@@ -54,17 +54,17 @@ fn check_is_distributed(triple: &str, target: &TargetFacts) -> Result<(), Failur
 /// RUSTC_BOOTSTRAP, which only the user may set.
 fn check_can_build(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<(), Failure> {
     if !rust.is_nightly && !build.is_set("RUSTC_BOOTSTRAP") {
-        let message = format!("build-std requires a nightly toolchain, but the current one is {}", rust.version);
+        let message = format!("build-std requires a nightly toolchain, but the current toolchain is {}", rust.version);
         return Err(failure(build.triple(), &message)
             .hint(
                 "install nightly: `rustup toolchain install nightly --component rust-src`, then run \
                  `cargo +nightly multiarch …`",
             )
-            .hint("or use this toolchain, which is not officially supported: `RUSTC_BOOTSTRAP=1 cargo multiarch …`"));
+            .hint("or use the current toolchain, which is not officially supported: `RUSTC_BOOTSTRAP=1 cargo multiarch …`"));
     }
     if rust.rust_src.is_none() {
-        let message = "build-std requires the source of the standard library, which is not installed";
-        return Err(failure(build.triple(), message).hint("install it: `rustup component add rust-src`"));
+        let message = "build-std requires the standard library source, which is not installed";
+        return Err(failure(build.triple(), message).hint("install rust-src: `rustup component add rust-src`"));
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ pub(crate) fn find_rustup(missing: &[String], offline: bool) -> Result<PathBuf, 
     let Some(rustup) = find_program("rustup") else {
         return Err(not_installed(missing)
             .hint(format!("install rustup (https://rustup.rs), then run `rustup target add {triples}`"))
-            .hint("or install the distribution package that contains the target's standard library for this rustc")
+            .hint("or install your distribution's package with the target's standard library for this version of rustc")
             .hint(BUILD_STD_HINT));
     };
     if offline {
@@ -119,7 +119,7 @@ fn install_failure(missing: &[String], stderr: &str) -> Failure {
     let failure = not_installed(missing)
         .hint(format!("`rustup target add {}` failed: {message}", missing.join(" ")))
         .hint(BUILD_STD_HINT);
-    // Older toolchains do not include some musl targets.
+    // For some musl targets, older toolchains have no standard library to install.
     let is_unavailable =
         |triple: &&String| triple.contains("-musl") && message.contains("does not") && message.contains(*triple);
     let unavailable = missing.iter().filter(is_unavailable);
@@ -129,7 +129,7 @@ fn install_failure(missing: &[String], stderr: &str) -> Failure {
 /// Returns the error for standard libraries that are still missing after [`install`].
 pub(crate) fn installed_elsewhere(missing: &[String], rustc: &Path) -> Failure {
     not_installed(missing).hint(format!(
-        "rustup installed it in a different toolchain than the one in use: check `{} --print sysroot`",
+        "find the toolchain in use with `{} --print sysroot`: rustup installed the library in a different one",
         rustc.display()
     ))
 }
@@ -163,14 +163,14 @@ mod tests {
             (true, false, false, true, None),
             (false, true, false, true, None),
             (false, false, true, true, None),
-            (false, false, false, true, Some("build-std requires a nightly toolchain, but the current one is 1.95.0")),
             (
+                false,
+                false,
+                false,
                 true,
-                false,
-                false,
-                false,
-                Some("build-std requires the source of the standard library, which is not installed"),
+                Some("build-std requires a nightly toolchain, but the current toolchain is 1.95.0"),
             ),
+            (true, false, false, false, Some("build-std requires the standard library source, which is not installed")),
         ] {
             let set = |on: bool| on.then(|| "RUSTC_BOOTSTRAP".to_owned());
             let mut facts = Facts::default();

@@ -30,7 +30,7 @@ impl std::fmt::Display for LinkerChoice {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Switch", into = "Switch")]
 pub(crate) enum Auditable {
-    /// Only if cargo-auditable is installed.
+    /// Embed the list only if cargo-auditable is installed.
     #[default]
     Auto,
     Always,

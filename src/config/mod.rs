@@ -47,10 +47,10 @@ pub(crate) struct Config {
     pub platform: IndexMap<Platform, Config>,
 
     /// Binaries to install in `/usr/local/bin`.
-    #[cfg_attr(test, schemars(extend("x-default" = "all binaries of the image's package")))]
+    #[cfg_attr(test, schemars(extend("x-default" = "all binaries in the image's package")))]
     pub bins: Option<Vec<String>>,
     /// Base image. It is pinned to its digest when the image is built.
-    #[cfg_attr(test, schemars(extend("x-default" = "the template's base, or `scratch`")))]
+    #[cfg_attr(test, schemars(extend("x-default" = "the template's base image, or `scratch` if it has none")))]
     #[cfg_attr(test, schemars(length(min = 1)))]
     pub base: Option<String>,
     /// Dockerfile template: `scratch`, `alpine`, `debian`, `distroless-static`, `distroless-cc` or the path to a file.
@@ -96,7 +96,7 @@ pub(crate) struct Config {
     #[cfg_attr(test, schemars(extend("x-default" = "depends on the platform and `libc`")))]
     pub target: Option<String>,
     /// C library to link against.
-    #[cfg_attr(test, schemars(extend("x-default" = "the template's, or `musl`")))]
+    #[cfg_attr(test, schemars(extend("x-default" = "the template's libc, or `musl` if it sets none")))]
     pub libc: Option<Libc>,
     /// Cargo profile to compile with.
     #[cfg_attr(test, schemars(length(min = 1)))]
@@ -135,7 +135,7 @@ pub(crate) struct Config {
     /// Compression algorithm for layers.
     pub compression: Option<Compression>,
     /// Compression level: 1 to 9 for gzip, 1 to 22 for zstd.
-    #[cfg_attr(test, schemars(extend("x-default" = "3 (with buildx: BuildKit's default)")))]
+    #[cfg_attr(test, schemars(extend("x-default" = "3, or BuildKit's default with buildx")))]
     #[cfg_attr(test, schemars(range(min = 1, max = 22)))]
     pub compression_level: Option<u32>,
     /// buildx builder to use.
@@ -229,7 +229,7 @@ pub(crate) struct FileEntry {
 /// A port, with an optional protocol: `8080` or `"53/udp"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(untagged, expecting = "expected a port: 8080 or \"53/udp\"")]
+#[serde(untagged, expecting = "expected a port, such as 8080 or \"53/udp\"")]
 pub(crate) enum Port {
     Number(u16),
     WithProtocol(#[cfg_attr(test, schemars(regex(pattern = "^[0-9]{1,5}(/(tcp|udp|sctp))?$")))] String),

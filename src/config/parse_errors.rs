@@ -49,7 +49,7 @@ pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Ut
                 failure(problem).hint(example_hint(&key, expected, &value_text(found)))
             }
             // The TOML parser reports this if a value should be the name of an enum variant.
-            None if message == "wanted string or table" => failure(format!("{key}: expected a string in quotes")),
+            None if message == "wanted string or table" => failure(format!("{key}: expected a quoted string")),
             None => match union_hint(&key) {
                 Some(hint) => failure(format!("{key}: {message}")).hint(hint),
                 None => failure(message.to_owned()),
@@ -135,8 +135,8 @@ fn describe_type(expected: &str) -> &str {
     match expected {
         "a sequence" => "a list",
         "a map" | "struct Config" => "a table",
-        "struct FileEntry" => "a table with from and to",
-        "struct Healthcheck" => "a table with cmd",
+        "struct FileEntry" => "a table with `from` and `to`",
+        "struct Healthcheck" => "a table with `cmd`",
         "a boolean" => "true or false",
         "u16" | "u32" | "u64" | "i64" => "a whole number",
         "parsable string" => SIZE,
@@ -167,8 +167,8 @@ fn example_hint(key: &str, expected: &str, value: &str) -> String {
                 .to_owned();
         }
         "a table" => "{ NAME = \"…\" }".to_owned(),
-        "a table with from and to" => "{ from = \"…\", to = \"/…\" }".to_owned(),
-        "a table with cmd" => "{ cmd = [\"…\"] }".to_owned(),
+        "a table with `from` and `to`" => "{ from = \"…\", to = \"/…\" }".to_owned(),
+        "a table with `cmd`" => "{ cmd = [\"…\"] }".to_owned(),
         "true or false" => if matches!(value, "true" | "false") { value } else { "true" }.to_owned(),
         SIZE => "\"50MB\"".to_owned(),
         "a whole number" => if value.parse::<u32>().is_ok() { value } else { "3" }.to_owned(),
@@ -205,7 +205,7 @@ mod tests {
             ("\ntags = ['a',\n 5]", "3: tags[1]: expected a string, found the number 5", "tags = [\"5\"]"),
             ("base = 5", "1: base: expected a string, found the number 5", "base = \"5\""),
             ("base = ['x']", "1: base: expected a string, found a list", "base = \"…\""),
-            ("libc = 5", "1: libc: expected a string in quotes", ""),
+            ("libc = 5", "1: libc: expected a quoted string", ""),
             ("libc = 'glibc'", "1: libc: expected one of \"gnu\", \"musl\", found \"glibc\"", ""),
             (
                 "engine = 'buildks'",
@@ -250,19 +250,23 @@ mod tests {
             ),
             (
                 "files = ['x']",
-                "1: files[0]: expected a table with from and to, found the string \"x\"",
+                "1: files[0]: expected a table with `from` and `to`, found the string \"x\"",
                 "files = [{ from",
             ),
             ("files = [{ from = 'x' }]", "1: files[0]: missing key 'to'", "add to = \"…\""),
             ("files = [{ from = 'x', to = 5 }]", "1: files[0].to: expected a string, found the number 5", "to = \"5\""),
             (
                 "healthcheck = 'x'",
-                "1: healthcheck: expected a table with cmd, found the string \"x\"",
+                "1: healthcheck: expected a table with `cmd`, found the string \"x\"",
                 "healthcheck = { cmd = [\"…\"] }",
             ),
             ("healthcheck = { interval = '1s' }", "1: healthcheck: missing key 'cmd'", "add cmd = [\"…\"]"),
             ("registry = 5", "1: registry: expected a string or a list of strings", "registry = \"ghcr.io/you\""),
-            ("[images.a]\nexpose = [99999]", "2: images.a.expose: expected a port: 8080 or \"53/udp\"", "up to 65535"),
+            (
+                "[images.a]\nexpose = [99999]",
+                "2: images.a.expose: expected a port, such as 8080 or \"53/udp\"",
+                "up to 65535",
+            ),
             ("platform = ['linux/arm64']", "1: platform: expected a table, found a list", "did you mean 'platforms'?"),
             ("platforms = ['linux/arm65']", "1: unknown platform 'linux/arm65' (did you mean 'linux/arm64'?)", ""),
             ("a = 1\n[images.x", "2: unclosed table, expected `]`", ""),

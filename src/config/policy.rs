@@ -1,4 +1,4 @@
-//! Verification policy: the requirements for an image, other than being able to start.
+//! Verification policy: requirements that an image must meet, beyond being able to start.
 
 use std::fmt;
 use std::str::FromStr;

@@ -59,8 +59,8 @@ pub(crate) fn parse(text: &str, path: &Utf8Path, table: ConfigTable) -> Result<O
             Scope::Workspace | Scope::Package => {
                 ("package", "move it to [workspace.metadata.multiarch] or multiarch.toml")
             }
-            Scope::Image => ("image", "move it up one level"),
-            Scope::Platform => ("platform", "move it up one level"),
+            Scope::Image => ("image", "move it out of the image's table"),
+            Scope::Platform => ("platform", "move it out of the platform's table"),
         };
         let message = format!("{path}: key '{}' cannot be set per {level}", misplaced.path);
         return Err(Failure::new(Class::Config, message).hint(hint));

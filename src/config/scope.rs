@@ -73,7 +73,7 @@ pub(crate) fn misplaced_key(config: &Config, scope: Scope) -> Option<MisplacedKe
 
 fn misplaced_in_table(table: &Map<String, Value>, scope: Scope, prefix: &str) -> Option<MisplacedKey> {
     for (key, value) in table {
-        // Unset keys are null or an empty table.
+        // Unset keys serialize to null or an empty table.
         let is_set = !value.is_null() && value.as_object().is_none_or(|table| !table.is_empty());
         if is_set && !scope.allows(key) {
             return Some(MisplacedKey { path: format!("{prefix}{key}"), scope });

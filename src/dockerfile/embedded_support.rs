@@ -92,7 +92,7 @@ fn survey<'a>(source: &StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(P
     let mut survey = Survey::default();
     let at_stage = |stage: &str| Location { stage: stage.to_owned(), line: "" };
     if parsed.parser_directives.escape.is_some() {
-        let error = StageError::unsupported("the escape directive");
+        let error = StageError::unsupported("the `escape` directive");
         survey.problems.push(SupportProblem { error, location: at_stage("") });
     }
     for stage in parsed.stages() {
@@ -106,7 +106,7 @@ fn survey<'a>(source: &StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(P
             // The final FROM selects the stage for the target platform, so it is not an additional stage.
             None if stage.from.image.value.contains("${TARGETOS}") => {}
             None => {
-                let error = StageError::unsupported(format!("the additional stage '{name}'"));
+                let error = StageError::unsupported(format!("additional stages, such as '{name}'"));
                 survey.problems.push(SupportProblem { error, location: at_stage(&name) });
             }
         }
@@ -162,7 +162,7 @@ fn check_from(stage: &Stage<'_, '_>, from: Result<String, StageError>, base: &st
     }
     let from = from?;
     if from != base {
-        return Err(StageError::unsupported(format!("FROM {from}, which is not the configured base {base}")));
+        return Err(StageError::unsupported(format!("FROM {from} instead of the configured base {base}")));
     }
     Ok(())
 }
@@ -199,8 +199,8 @@ mod tests {
             (from, "COPY --from=other a /a", "COPY --from", ":2"),
             (from, "COPY --link a /a", "COPY --link", ":2"),
             (from, "COPY --exclude=b a /a", "COPY --exclude", ":2"),
-            (from, "COPY --chmod=u+x a /a", "COPY --chmod=u+x, which is not an octal mode", ":2"),
-            (from, "ARG M=a+x\nCOPY --chmod=$M a /a", "COPY --chmod=a+x, which is not an octal mode", ":3"),
+            (from, "COPY --chmod=u+x a /a", "non-octal modes, such as COPY --chmod=u+x", ":2"),
+            (from, "ARG M=a+x\nCOPY --chmod=$M a /a", "non-octal modes, such as COPY --chmod=a+x", ":3"),
             (from, "HEALTHCHECK --often=1s CMD x", "HEALTHCHECK --often", ":2"),
             (from, "ENV A=${B#x}", "the substitution '${B#x}'", ":2"),
             (from, "ENV A=$NONE\nCOPY --from=$A a /a", "COPY --from", ":3"),
@@ -215,12 +215,12 @@ mod tests {
                 "copying the directory linux/amd64, which contains the binary linux/amd64/app",
                 ":3",
             ),
-            (from, "COPY linux/arm64/app /a", "copying linux/arm64/app, a binary for another platform", ":2"),
-            (from, "COPY a linux/amd64/app /a/", "copying linux/amd64/app together with other files", ":2"),
-            (from, "COPY a /a\nFROM y AS tools", "the additional stage 'tools'", ""),
-            ("FROM y AS platform-linux-amd64", "", "FROM y, which is not the configured base x", ""),
+            (from, "COPY linux/arm64/app /a", "copying linux/arm64/app, which is a binary for another platform", ":2"),
+            (from, "COPY a linux/amd64/app /a/", "copying the binary linux/amd64/app together with other files", ":2"),
+            (from, "COPY a /a\nFROM y AS tools", "additional stages, such as 'tools'", ""),
+            ("FROM y AS platform-linux-amd64", "", "FROM y instead of the configured base x", ""),
             ("FROM --platform=linux/amd64 x AS platform-linux-amd64", "", "FROM options", ""),
-            ("# escape=`\nFROM x AS platform-linux-amd64", "", "the escape directive", ""),
+            ("# escape=`\nFROM x AS platform-linux-amd64", "", "the `escape` directive", ""),
         ] {
             let message = format!("image 'app': my.j2{line}: the embedded engine does not support {feature}");
             assert_eq!(refused(&format!("{first}\n{lines}")), Some((message, false)), "{first} {lines}");
@@ -230,14 +230,14 @@ mod tests {
     #[test]
     fn locates_errors_that_every_engine_reports() {
         for (lines, problem) in [
-            ("HEALTHCHECK --interval=often CMD [\"/a\"]", "'often' is not a duration"),
-            ("HEALTHCHECK --interval=$A CMD [\"/a\"]", "'$A' is not a duration"),
+            ("HEALTHCHECK --interval=often CMD [\"/a\"]", "'often' is not a valid duration"),
+            ("HEALTHCHECK --interval=$A CMD [\"/a\"]", "'$A' is not a valid duration"),
             ("HEALTHCHECK --interval=1us CMD x", "'1us' is shorter than 1ms"),
             ("HEALTHCHECK --retries=-1 CMD x", "'-1' is not a valid number of retries"),
             ("HEALTHCHECK --retries=1 --retries=2 CMD x", "--retries is specified twice"),
             ("ENV A=\"x", "unterminated quote"),
             ("ENV A=${Aé}", "'${Aé}' is not a valid substitution"),
-            ("STOPSIGNAL SIGNOPE", "'SIGNOPE' is not a signal"),
+            ("STOPSIGNAL SIGNOPE", "'SIGNOPE' is not a valid signal"),
             ("EXPOSE 9-8", "'9-8' is not a valid port or port range"),
         ] {
             // The unsupported RUN must not hide the error.

@@ -145,7 +145,7 @@ impl<'a> Evaluator<'a> {
             Instruction::Stopsignal(signal) => {
                 let signal = self.expand(&signal.arguments.value)?;
                 if !is_signal(&signal) {
-                    return Err(StageError::invalid(format!("'{signal}' is not a signal")));
+                    return Err(StageError::invalid(format!("'{signal}' is not a valid signal")));
                 }
                 self.config.set("StopSignal", signal.into());
             }
@@ -229,10 +229,14 @@ impl<'a> Evaluator<'a> {
             };
             if self.source.is_binary(source) {
                 if parent(source) != self.platform.name() {
-                    return Err(StageError::unsupported(format!("copying {source}, a binary for another platform")));
+                    return Err(StageError::unsupported(format!(
+                        "copying {source}, which is a binary for another platform"
+                    )));
                 }
                 if sources.len() > 1 {
-                    return Err(StageError::unsupported(format!("copying {source} together with other files")));
+                    return Err(StageError::unsupported(format!(
+                        "copying the binary {source} together with other files"
+                    )));
                 }
             } else if let Some(binary) = self.source.binaries.iter().find(contains) {
                 let directory = if source.is_empty() { "." } else { source };
@@ -263,6 +267,6 @@ fn reject_repeated_flags(flags: &[Flag<'_>]) -> Result<(), StageError> {
 fn parse_mode(mode: &str) -> Result<u32, StageError> {
     match u32::from_str_radix(mode, 8) {
         Ok(number) if number <= 0o7777 && !mode.starts_with('+') => Ok(number),
-        _ => Err(StageError::unsupported(format!("COPY --chmod={mode}, which is not an octal mode"))),
+        _ => Err(StageError::unsupported(format!("non-octal modes, such as COPY --chmod={mode}"))),
     }
 }

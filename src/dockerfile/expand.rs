@@ -135,8 +135,10 @@ pub(crate) fn split_words(text: &str) -> Vec<String> {
 pub(crate) fn parse_pairs(text: &str, lookup: Lookup<'_>) -> Result<Vec<(String, String)>, StageError> {
     let words = split_words(text);
     if words.first().is_some_and(|first| !first.contains('=')) {
-        let (name, value) =
-            text.trim().split_once(char::is_whitespace).ok_or_else(|| StageError::invalid("missing value"))?;
+        let (name, value) = text
+            .trim()
+            .split_once(char::is_whitespace)
+            .ok_or_else(|| StageError::invalid(format!("'{}' has no value", text.trim())))?;
         return Ok(vec![(expand(name, lookup)?, expand(value.trim(), lookup)?)]);
     }
     words

@@ -46,8 +46,8 @@ const BUILT_IN: &[(&str, &str)] = &[
 
 /// The name, type and description of each template variable. Printed by `cargo multiarch dockerfile --variables`.
 pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
-    ("stage", "string", "required name of the template's last stage: FROM … AS {{ stage }}"),
-    ("base", "string", "base image, pinned to its digest"),
+    ("stage", "string", "name that the template's last stage must have: FROM … AS {{ stage }}"),
+    ("base", "string", "base image, pinned by digest"),
     ("image", "string", "image name"),
     ("version", "string", "package version"),
     ("platform", "string", "platform, such as linux/arm/v7"),
@@ -64,28 +64,34 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "args",
         "list of strings",
-        "build arguments for multi-line values of env and labels; declare each with ARG before use",
+        "names of the build arguments that hold multi-line values of env and labels; declare each one with ARG",
     ),
-    ("env", "list of {name, value, quoted}", "environment variables; quoted is escaped for use after `ENV name=`"),
-    ("labels", "list of {name, value, quoted}", "labels; quoted is escaped for use after `LABEL name=`"),
+    ("env", "list of {name, value, quoted}", "environment variables; quoted is the escaped value for `ENV name=`"),
+    ("labels", "list of {name, value, quoted}", "labels; quoted is the escaped value for `LABEL name=`"),
     ("expose", "list of strings", "exposed ports"),
     ("volumes", "list of strings", "volume paths"),
-    ("user", "string or none", "user, in the form user[:group]"),
+    ("user", "string or none", "user to run as, in the form user[:group]"),
     ("workdir", "string or none", "working directory"),
     ("stop_signal", "string or none", "stop signal, such as SIGTERM"),
-    ("healthcheck", "{options, cmd} or none", "health check; options are flags of HEALTHCHECK"),
+    ("healthcheck", "{options, cmd} or none", "health check; options are HEALTHCHECK flags, such as --interval=30s"),
     ("entrypoint", "list of strings", "entrypoint in exec form"),
     ("cmd", "list of strings or none", "command in exec form"),
 ];
 
 /// Filters and includes for templates, with descriptions. Printed below [`VARIABLES`].
 pub(crate) const HELPERS: &[(&str, &str)] = &[
-    ("{% include \"contents\" %}", "COPY instructions for the binaries and files"),
-    ("{% include \"config\" %}", "ENV, LABEL, EXPOSE, VOLUME, USER, WORKDIR, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT, CMD"),
-    ("COPY rootfs/ /", "basic files for a scratch image: passwd and group, /tmp, CA certificates"),
-    ("{{ text | quote }}", "quoted word for ENV, LABEL, WORKDIR and so on, without variable expansion"),
-    ("{{ list | exec }}", "JSON form for ENTRYPOINT, CMD and RUN"),
-    ("{{ list | paths }}", "JSON form for COPY and VOLUME, without variable expansion"),
+    ("{% include \"contents\" %}", "copies the binaries and files"),
+    (
+        "{% include \"config\" %}",
+        "sets ENV, LABEL, EXPOSE, VOLUME, USER, WORKDIR, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT and CMD",
+    ),
+    ("COPY rootfs/ /", "copies basic files into a scratch image: passwd, group, /tmp and CA certificates"),
+    (
+        "{{ text | quote }}",
+        "quotes text for ENV, LABEL, WORKDIR and other instructions; variables in it are not expanded",
+    ),
+    ("{{ list | exec }}", "formats a list as a JSON array for ENTRYPOINT, CMD and RUN"),
+    ("{{ list | paths }}", "formats a list as a JSON array for COPY and VOLUME; variables in paths are not expanded"),
 ];
 
 #[derive(Serialize)]
@@ -314,7 +320,7 @@ fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
     if error.kind() != ErrorKind::UndefinedError {
         let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
         return Failure::new(Class::Config, format!("{template}{line}: {}{detail}", error.kind()))
-            .hint("for the template syntax, see https://docs.rs/minijinja/latest/minijinja/syntax/");
+            .hint("see the template syntax: https://docs.rs/minijinja/latest/minijinja/syntax/");
     }
     Failure::new(Class::Config, format!("{template}{line}: unknown variable '{code}'"))
         .did_you_mean(code, VARIABLES.iter().map(|(name, _, _)| *name))

@@ -69,7 +69,7 @@ impl<'a> StageSource<'a> {
                 Class::Config,
                 format!("image '{}': the embedded engine cannot parse the Dockerfile: {error}", self.image),
             )
-            .hint("print it with `cargo multiarch dockerfile`")
+            .hint("print the Dockerfile with `cargo multiarch dockerfile`")
             .hint("or use buildx: `--engine buildx`")
         })
     }

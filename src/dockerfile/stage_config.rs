@@ -148,7 +148,7 @@ impl StageConfig {
                 "retries" => ("Retries", retries(text)?),
                 other => return Err(StageError::unsupported(format!("HEALTHCHECK --{other}"))),
             };
-            // Omit zero, which stands for the default.
+            // Omit zero, which means the default.
             if number > 0 {
                 value.insert(key.to_owned(), number.into());
             }
@@ -163,7 +163,7 @@ fn interval(text: &str) -> Result<u64, StageError> {
         _ if text.is_empty() => Ok(0),
         Some(number) if number == 0 || number >= MIN_HEALTHCHECK_DURATION => Ok(number),
         Some(_) => Err(StageError::invalid(format!("'{text}' is shorter than 1ms"))),
-        None => Err(StageError::invalid(format!("'{text}' is not a duration"))),
+        None => Err(StageError::invalid(format!("'{text}' is not a valid duration"))),
     }
 }
 

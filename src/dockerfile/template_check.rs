@@ -16,7 +16,7 @@ pub(crate) fn check(template: &TemplateText, text: &str, platform: &ImagePlatfor
     check_stage_name(name, &instructions, &template.stage)?;
     if !text.contains(&format!("{}/", platform.platform)) {
         let message = format!("{name}: the template does not copy the binaries for {}", platform.platform);
-        return Err(Failure::new(Class::Config, message).hint("add `{% include \"contents\" %}`"));
+        return Err(Failure::new(Class::Config, message).hint("add `{% include \"contents\" %}` to the template"));
     }
     // With a custom frontend or escape character, different rules apply.
     let has_directives = text.lines().take_while(|line| line.starts_with('#')).any(|line| line.contains('='));
@@ -46,10 +46,10 @@ fn check_keywords(template: &TemplateText, instructions: &[InstructionText<'_>])
 fn check_configured_keys(name: &str, instructions: &[InstructionText<'_>], keys: &[String]) -> Result<(), Failure> {
     let Some(key) = keys.iter().find(|key| !sets(instructions, key)) else { return Ok(()) };
     let keyword = ConfiguredKey::parse(key).keyword;
-    let message = format!("{name}: the configuration sets {key}, but the template has no {keyword} for it");
-    Err(Failure::new(Class::Config, message)
-        .hint("add `{% include \"config\" %}`")
-        .hint("or remove the key (print the rendered template with `cargo multiarch dockerfile`)"))
+    let message = format!("{name}: the configuration sets {key}, but the template has no {keyword} instruction for it");
+    Err(Failure::new(Class::Config, message).hint("add `{% include \"config\" %}` to the template").hint(format!(
+        "or remove {key} from the configuration (print the rendered template with `cargo multiarch dockerfile`)"
+    )))
 }
 
 /// A configuration key and the Dockerfile instruction that sets it.
@@ -101,7 +101,7 @@ fn check_stage_name(name: &str, instructions: &[InstructionText<'_>], stage: &st
         return Ok(());
     }
     Err(Failure::new(Class::Config, format!("{name}: the last stage is not named '{stage}'"))
-        .hint("start it with `FROM {{ base }} AS {{ stage }}`"))
+        .hint("start the last stage with `FROM {{ base }} AS {{ stage }}`"))
 }
 
 /// Returns the stage name that a FROM instruction declares.
@@ -123,8 +123,9 @@ pub(crate) fn args_before_from(text: &str) -> Vec<String> {
 /// Dockerfile contains the stages of all platforms, and only arguments before its first FROM are global.
 pub(crate) fn check_args_before_from(name: &str, first: &[String], other: &[String]) -> Result<(), Failure> {
     let Some(arg) = other.iter().find(|arg| !first.contains(arg)) else { return Ok(()) };
-    let message = format!("{name}: '{arg}' precedes FROM but differs between platforms");
-    Err(Failure::new(Class::Config, message).hint("use the value directly, as in `FROM {{ base }} AS {{ stage }}`"))
+    let message = format!("{name}: '{arg}' precedes the first FROM, but differs between platforms");
+    Err(Failure::new(Class::Config, message)
+        .hint("remove it and use the value directly, as in `FROM {{ base }} AS {{ stage }}`"))
 }
 
 /// Returns an error if two platforms declare a stage with the same name in their shared Dockerfile.
@@ -135,7 +136,7 @@ pub(crate) fn check_unique_stages(text: &str) -> Result<(), Failure> {
             && !names.insert(name.to_owned())
         {
             return Err(Failure::new(Class::Config, format!("stage '{name}' is declared for more than one platform"))
-                .hint(format!("add the platform to its name: `AS {{{{ stage }}}}-{name}`")));
+                .hint(format!("make the name unique for each platform: `AS {{{{ stage }}}}-{name}`")));
         }
     }
     Ok(())

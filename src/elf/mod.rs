@@ -1,6 +1,7 @@
-//! Parses ELF files: what a file requires to be loaded, and which symbol versions it provides to other files. Like a
-//! dynamic loader, this module uses program headers and the dynamic section. Section headers are used only for ARM's
-//! build attributes, which program headers do not cover (ELF gABI; symbol versions: LSB Core, "Symbol Versioning").
+//! Parses ELF files to determine what a file requires to be loaded, and which symbol versions it provides to other
+//! files. Like a dynamic loader, this module uses program headers and the dynamic section. Section headers are used
+//! only for ARM's build attributes, which program headers do not cover (ELF gABI; symbol versions: LSB Core, "Symbol
+//! Versioning").
 
 pub(crate) mod processor;
 
@@ -90,7 +91,7 @@ impl Elf {
         }
     }
 
-    /// Creates the properties of a file about which only the machine is known.
+    /// Returns an `Elf` with the given identity, and with all other properties empty.
     pub(crate) fn with_identity(identity: ElfIdentity) -> Elf {
         Elf {
             identity,

@@ -19,7 +19,7 @@ pub(crate) fn printable(text: &str) -> String {
 #[serde(into = "FindingJson")]
 pub(crate) struct Finding {
     pub code: CheckCode,
-    /// Platform as written in the index or the config. None if the finding is about the index itself.
+    /// Platform as written in the index or the config. `None` if the finding is about the index itself.
     pub platform: Option<String>,
     /// Absolute path in the image.
     pub file: Option<String>,

@@ -150,7 +150,7 @@ fn pull_platform(
     let config = cache.blob(manifest.config(), |file| registry.download_blob(repository, manifest.config(), file))?;
     let config: Value = serde_json::from_slice(&fs_err::read(config)?).map_err(|error| {
         Failure::new(Class::Registry, format!("the config blob is not a container image config: {error}"))
-            .hint("check the name of the base: registries also store other kinds of artifacts")
+            .hint("check the base name: it refers to an artifact that is not a container image")
     })?;
     let layers = pull_layers(repository, &manifest, &config, registry, cache, timings)?;
     let rootfs = read_rootfs(&layers, cache)?;
@@ -206,7 +206,7 @@ fn pull_layers(
             Class::Verify,
             format!("the manifest lists {layers} layers, but the config lists {ids} diff IDs"),
         )
-        .hint("use another base")
+        .hint("use another base: this one is invalid")
         .into());
     }
     let pairs: Vec<(&Descriptor, &Value)> = manifest.layers().iter().zip(&diff_ids).collect();

@@ -72,7 +72,7 @@ fn check_file(image: &Image, file: &FileEntry, paths: &Paths) -> Result<()> {
     }
     if real.is_dir() && file.mode.is_some() {
         return Err(failure("is a directory, but `mode` applies only to single files")
-            .hint("remove `mode`: files in a directory keep their executable bit")
+            .hint("remove `mode`: files in a directory keep their executable bits")
             .into());
     }
     visit_tree(&path, Utf8Path::new(""), &root, &mut |_, _, _| Ok(()))

@@ -96,7 +96,7 @@ pub(crate) fn write(outputs: &[Output], images: &[Image], layouts: &[&Layout], u
 }
 
 /// Returns an image's entry for `index.json`, named after the image and its first tag. The other tags get no entries,
-/// because OCI tools can open a layout without being given a name only if it has a single entry.
+/// because OCI tools require a name to open a layout that has more than one entry.
 fn index_entry(image: &Image, layout: &Layout) -> Result<Value> {
     let name = format!("{}:{}", image.name, image.tags.first().map_or("latest", String::as_str));
     let mut entry = serde_json::to_value(&layout.descriptor)?;
@@ -114,7 +114,7 @@ fn add_to_layout(dir: &Utf8Path, images: &[(&Image, &Layout)]) -> Result<()> {
     if is_new {
         fs_err::write(dir.join(".gitignore"), IGNORE)?;
     }
-    // Builds in other workspaces may add images to the layout at the same time.
+    // Hold a lock, because builds in other workspaces may add images to the layout at the same time.
     let _locked = fs::lock_file(&dir.join("oci-layout"), || {})?;
     let mut entries: Vec<Value> = Vec::new();
     if let Ok(text) = fs_err::read(dir.join("index.json")) {

@@ -101,7 +101,7 @@ impl ImageLoader {
                     image.name, self.program, self.platform
                 ),
             )
-            .hint(format!("add the platform: `--platform {},…`", self.platform))
+            .hint(format!("add {} to `--platform`, or to `platforms` in the configuration", self.platform))
         })
     }
 
@@ -124,7 +124,7 @@ impl ImageLoader {
         check_interrupt()?;
         loaded.map_err(|error| {
             Failure::new(Class::Engine, format!("cannot load image '{}': {error}", image.name))
-                .hint("if Docker is older than 25, update it, or publish the image to a registry instead")
+                .hint("update Docker if it is older than version 25, or publish the image to a registry instead")
         })?;
         for name in names {
             ui.status("Loaded", format!("{name} for {platform} into {}", self.program));
@@ -142,7 +142,7 @@ pub(crate) fn load_platform(
     file: &Utf8Path,
     ui: &Ui,
 ) -> Result<()> {
-    let entry = layout.entry(platform).with_context(|| format!("the layout has no image for {platform}"))?;
+    let entry = layout.entry(platform).with_context(|| format!("the layout does not contain {platform}"))?;
     let entries = names.iter().map(|name| named_entry(entry, name)).collect::<Result<Vec<_>>>()?;
     let (manifest, _) = layout.manifest(entry)?;
     let blobs = manifest.layers().iter().chain([manifest.config(), entry]);

@@ -49,7 +49,7 @@ pub(crate) fn scan(blob: impl Read, media_type: &str, temp_dir: &Utf8Path) -> io
         .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, format!("unsupported media type {media_type}")))?;
     let mut tar = HashingReader::new(tar);
     let changes = read_changes(&mut tar, temp_dir)?;
-    // Padding after the end of the archive is part of the digest.
+    // Read the padding after the end of the archive, because it is part of the digest.
     io::copy(&mut tar, &mut io::sink())?;
     Ok(ScannedLayer { diff_id: tar.digest(), changes })
 }
@@ -92,7 +92,7 @@ impl TarEntry {
         let (dir, name) = (parent(&path), file_name(&path));
         match name.strip_prefix(".wh.") {
             Some(".wh..opq") => TarEntry::Whiteout(dir.to_owned(), LayerChange::OpaqueWhiteout),
-            // Internal metadata of AUFS.
+            // AUFS uses such names for internal metadata.
             Some(hidden) if hidden.starts_with(".wh.") => TarEntry::Metadata,
             Some(hidden) => TarEntry::Whiteout(join(dir, hidden), LayerChange::Whiteout),
             None if entry.header().entry_type() == tar::EntryType::XGlobalHeader => TarEntry::Metadata,

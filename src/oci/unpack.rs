@@ -66,7 +66,7 @@ fn unpack_layer(tar: impl io::Read, changes: &LayerChanges, lower: &RootFs, dir:
         if matches!(kind, TarEntry::Metadata) {
             continue;
         }
-        let (path, change) = changes.next().context("the archive has more entries than when it was scanned")?;
+        let (path, change) = changes.next().context("the archive has more entries than the scan found")?;
         if let TarEntry::File(name) = kind {
             ensure!(name == *path, "the archive contains /{name} where the scan found /{path}");
             unpack_entry(path, change, lower, &mut upper, dir, &mut entry).with_context(|| format!("/{path}"))?;
@@ -183,7 +183,7 @@ impl ConfinedDir {
     }
 }
 
-/// Permissions that this process needs for every directory, to add files and to remove the directory later.
+/// Permissions that this process needs on every directory, to add files and to remove the directory later.
 const OWNER_ACCESS: u32 = 0o700;
 
 fn is_dir(path: &Utf8Path) -> bool {

@@ -28,7 +28,7 @@ fn check_config_values(settings: &Config, image: &str) -> Result<(), Failure> {
     for (key, value) in [("entrypoint", &settings.entrypoint), ("cmd", &settings.cmd)] {
         if value.as_ref().is_some_and(Vec::is_empty) {
             return Err(Failure::new(Class::Config, format!("image '{image}': {key} is an empty list"))
-                .hint(format!("remove it, or list a program and its arguments: {key} = [\"/usr/local/bin/app\"]")));
+                .hint(format!("remove {key}, or list a program and its arguments: {key} = [\"/usr/local/bin/app\"]")));
         }
     }
     let Some(check) = &settings.healthcheck else { return Ok(()) };
@@ -69,7 +69,7 @@ pub(crate) fn check_file_entry(file: &FileEntry, image: &str) -> Result<(), Fail
     {
         return Err(Failure::new(
             Class::Config,
-            format!("image '{image}': mode '{mode}' for {} is not an octal mode", file.to),
+            format!("image '{image}': mode '{mode}' for {} is not a valid octal mode", file.to),
         )
         .hint("use up to four octal digits, such as mode = \"0755\""));
     }
@@ -121,7 +121,7 @@ fn check_dockerfile_values(settings: &Config, image: &str) -> Result<(), Failure
     ];
     for (key, value) in single_line_keys {
         if let Some(value) = value.as_ref().filter(|value| value.is_empty() || value.contains(['\n', '\r'])) {
-            return invalid(key, value, "use a single line of text");
+            return invalid(key, value, "use a non-empty value without line breaks");
         }
     }
     Ok(())

@@ -45,7 +45,9 @@ fn check_features(build: &BuildSettings, packages: &[&Package]) -> Result<(), Fa
     let failure = Failure::new(Class::Config, format!("no feature '{unknown}' in {names}"));
     Err(match known().next() {
         Some(_) => failure.did_you_mean_or_list(unknown, known(), "available features"),
-        None => failure.hint(format!("remove `--features {unknown}`: no features are defined")),
+        None => failure.hint(format!(
+            "remove '{unknown}' from `--features` or the `features` key: no features are defined in {names}"
+        )),
     })
 }
 
@@ -66,7 +68,7 @@ mod tests {
             (&["core/any", "core?/any"], &[&web], None),
             (&["tsl"], &[&web], Some(("no feature 'tsl' in web", "did you mean 'tls'?"))),
             (&["other"], &[&core, &web], Some(("no feature 'other' in core, web", "available features: tls, metrics"))),
-            (&["tls", "x"], &[&core], Some(("no feature 'tls' in core", "remove `--features tls`"))),
+            (&["tls", "x"], &[&core], Some(("no feature 'tls' in core", "remove 'tls' from `--features`"))),
         ] {
             let features = features.iter().map(|name| (*name).to_owned()).collect();
             let failure = check_features(&BuildSettings { features, ..BuildSettings::default() }, packages).err();

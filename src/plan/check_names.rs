@@ -57,7 +57,7 @@ pub(crate) fn compose_repository(registry: &str, name: &str) -> Result<String, F
         check_image_name(registry).map_err(|_| invalid("is neither a host nor a Docker Hub account"))?;
     }
     if host.contains('@') {
-        return Err(invalid("contains '@' in its host"));
+        return Err(invalid("contains '@' in its host name"));
     }
     if is_registry_host(host) && !is_host_and_port(host) {
         return Err(invalid("has an invalid host or port"));
@@ -79,12 +79,12 @@ pub(crate) fn check_no_credentials(key: &str, reference: &str) -> Result<(), Fai
     let user = match user.split_once(':') {
         Some((user, _)) => format!("{user}:…"),
         None if key == "base" || user.contains('/') => return Ok(()),
-        // The user name may be a token.
+        // Mask the user name too, because it may be a token.
         None => "…".to_owned(),
     };
     let registry = host.split('/').next().unwrap_or(host);
     Err(Failure::new(Class::Config, format!("{key} '{user}@{host}' contains credentials"))
-        .hint(format!("remove them, and log in with `docker login {registry}`")))
+        .hint(format!("remove the credentials, and log in with `docker login {registry}`")))
 }
 
 /// Reports whether Docker treats the first component of a reference as a registry host. Otherwise, the component is a

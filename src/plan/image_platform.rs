@@ -95,9 +95,12 @@ fn choose_libc(image: &str, settings: &Config, built_in: Option<BuiltInTemplate>
         && template.libc == Libc::Musl
         && template.name != SCRATCH
     {
-        let message = format!("image '{image}': libc \"gnu\" requires glibc, which {} does not have", template.name);
+        let message = format!(
+            "image '{image}': libc \"gnu\" requires glibc, which the template '{}' does not contain",
+            template.name
+        );
         return Err(Failure::new(Class::Config, message)
-            .hint("use libc = \"musl\", or a base with glibc, such as base = \"debian:trixie-slim\""));
+            .hint("use libc = \"musl\", or a base image with glibc, such as base = \"debian:trixie-slim\""));
     }
     Ok(libc)
 }
@@ -114,7 +117,7 @@ fn choose_base(
     }
     let base = built_in.map_or(SCRATCH, |template| template.base);
     if base == SCRATCH && libc == Libc::Gnu {
-        let message = format!("image '{image}': libc \"gnu\" requires a base with glibc");
+        let message = format!("image '{image}': libc \"gnu\" requires a base image with glibc");
         return Err(Failure::new(Class::Config, message)
             .hint("set base = \"debian:trixie-slim\" or template = \"debian\", or use libc = \"musl\""));
     }
@@ -227,7 +230,7 @@ fn sysroot_packages(image: &str, platform: Platform, triple: &str, settings: &Co
     let packages: BTreeSet<&String> = settings.sysroot_packages.iter().flatten().collect();
     let failure = |problem: String| Failure::new(Class::Config, format!("image '{image}': {problem}"));
     let alternative =
-        "or avoid the system library: enable the crate's `vendored` feature, or use rustls instead of OpenSSL";
+        "avoid the system library: enable the crate's `vendored` feature, or use rustls instead of OpenSSL";
     for package in &packages {
         // Names follow Debian Policy, section 5.6.1, with an optional `=VERSION` as in apt. A leading dash must be
         // rejected, because apt would parse it as an option.
@@ -245,9 +248,9 @@ fn sysroot_packages(image: &str, platform: Platform, triple: &str, settings: &Co
         return Ok(Vec::new());
     }
     if triple.contains("-musl") {
-        return Err(failure(format!("sysroot-packages require glibc, but {platform} uses musl"))
+        return Err(failure(format!("sysroot-packages requires glibc, but {platform} uses musl"))
             .hint("use glibc: libc = \"gnu\", base = \"debian:trixie-slim\"")
-            .hint(alternative));
+            .hint(format!("or {alternative}")));
     }
     match platform.debian() {
         Some(_) => Ok(packages.into_iter().cloned().collect()),

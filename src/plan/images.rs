@@ -13,8 +13,10 @@ pub(crate) fn check_collisions(workspace: &Workspace, images: &[Image]) -> Resul
     let mut references: BTreeMap<String, &str> = BTreeMap::new();
     for image in images {
         if let Some(other) = names.insert(&image.name, image) {
-            let message =
-                format!("packages '{}' and '{}' both produce an image '{}'", other.package, image.package, image.name);
+            let message = format!(
+                "packages '{}' and '{}' both produce an image named '{}'",
+                other.package, image.package, image.name
+            );
             return Err(Failure::new(Class::Config, message)
                 .hint("name the images with images.NAME = { bins = [\"…\"] }, or select one package with `-p NAME`"));
         }
@@ -58,7 +60,7 @@ pub(crate) fn select_packages(
         let images = select_images(&workspace, sources).unwrap_or_default();
         if let Some(image) = images.iter().find(|image| image.name == *unknown) {
             return Err(failure.hint(format!(
-                "'{unknown}' is an image: select it with `-p {}` or `--bin {}`",
+                "'{unknown}' is an image, not a package: select it with `-p {}` or `--bin {}`",
                 image.package.name, image.binaries[0].name
             )));
         }
@@ -123,8 +125,9 @@ fn configured_images<'a>(
         None => return Ok(images),
     };
     let names = configured.keys().copied().collect::<Vec<_>>().join(", ");
-    Err(Failure::new(Class::Config, format!("no image contains {missing}"))
-        .hint(format!("add an image, or add the binary to `bins` of a configured image: {names}")))
+    Err(Failure::new(Class::Config, format!("no image contains {missing}")).hint(format!(
+        "configure an image for the binary, or add the binary to `bins` of one of these images: {names}"
+    )))
 }
 
 /// Returns the binaries of a configured image: those in `bins`, else all binaries of its package, else the binary with
@@ -146,7 +149,7 @@ fn binaries_of_image(
         _ if workspace.package_with_bin(name).is_some() => vec![name.to_owned()],
         _ => {
             return Err(Failure::new(Class::Config, format!("image '{name}' has no binaries"))
-                .hint(format!("list them in images.{name}: bins = [\"…\"]")));
+                .hint(format!("list its binaries in images.{name}: bins = [\"…\"]")));
         }
     };
     bins.iter().map(|bin| find_binary(workspace, package, bin)).collect()
@@ -192,10 +195,8 @@ fn find_binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Res
         && [one, two].iter().filter(|package| workspace.selected.contains(&package.name)).count() != 1
     {
         let message = format!("packages '{}' and '{}' both have a binary '{bin}'", one.name, two.name);
-        return Err(Failure::new(Class::Config, message).hint(format!(
-            "configure the image in one package's Cargo.toml, or select a package with `-p {}`",
-            one.name
-        )));
+        return Err(Failure::new(Class::Config, message)
+            .hint(format!("configure the image in only one package, or select a package with `-p {}`", one.name)));
     }
     let package = owner.map_or_else(|| package_with_bin(workspace, bin), Ok)?;
     Ok(Binary { name: bin.to_owned(), package: package.name.clone() })
@@ -280,7 +281,7 @@ mod tests {
                 &[],
                 "packages 'a' and 'b' both have a binary 'server', which cargo would write to the same file",
             ),
-            (AS_PACKAGE, "", "", &[], "packages 'a' and 'x' both produce an image 'x'"),
+            (AS_PACKAGE, "", "", &[], "packages 'a' and 'x' both produce an image named 'x'"),
             (UNBUILT, "[images.i]\nbins = ['tool', 'b']", "", &[], "packages 'a' and 'b' both have a binary 'tool'"),
             (
                 &[("a", &["a"])],
@@ -302,9 +303,9 @@ mod tests {
             (
                 "[images.core]\nbins = ['server']",
                 "core",
-                "'core' is an image: select it with `-p example-core` or `--bin server`",
+                "'core' is an image, not a package: select it with `-p example-core` or `--bin server`",
             ),
-            ("", "cli", "'cli' is an image: select it with `-p example-core` or `--bin cli`"),
+            ("", "cli", "'cli' is an image, not a package: select it with `-p example-core` or `--bin cli`"),
             ("", "example-cor", "did you mean 'example-core'?"),
             ("", "other", "available packages: example-core, b"),
         ] {

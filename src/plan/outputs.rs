@@ -26,7 +26,8 @@ impl FromStr for Output {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let message = "expected oci:DIR or oci-archive:FILE (use --load for the local Docker or Podman)";
+        let message =
+            "expected oci:DIR or oci-archive:FILE (to load the image into the local Docker or Podman, use --load)";
         let Some(TransportPath { transport, path, name }) = TransportPath::split(text) else {
             return Err(message.to_owned());
         };

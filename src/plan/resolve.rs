@@ -120,7 +120,8 @@ fn resolve_images(inputs: &Inputs<'_>, notes: &mut Vec<String>) -> Result<Vec<Im
         let mut platforms = sources.command_line.platforms.clone().unwrap_or_else(|| configured.clone());
         if request.is_partial {
             let skipped = remove_platforms_of_other_images(&mut platforms, &configured, &all_configured);
-            let note = |platform: &Platform| format!("skipping {platform} for image '{name}': platform not configured");
+            let note =
+                |platform: &Platform| format!("skipping {platform} for image '{name}': not configured for this image");
             notes.extend(skipped.iter().map(note));
             if platforms.is_empty() && !skipped.is_empty() {
                 continue;
@@ -182,7 +183,9 @@ fn resolve_image(
     }
     let policy = all.policy();
     if let Some(glibc) = all.glibc.filter(|_| resolved.iter().all(|platform| platform.build.glibc.is_none())) {
-        notes.push(format!("{name}: ignoring glibc {glibc}: binaries use musl (to use glibc, set libc = \"gnu\")"));
+        notes.push(format!(
+            "{name}: ignoring glibc = \"{glibc}\" because binaries link against musl (to use glibc, set libc = \"gnu\")"
+        ));
     }
     let compression = all.compression.unwrap_or_default();
     check_compression_level(&name, compression, all.compression_level)?;
@@ -216,8 +219,11 @@ fn resolve_image(
 fn check_binary_paths(image: &str, binaries: &[Binary]) -> Result<(), Failure> {
     for (index, binary) in binaries.iter().enumerate() {
         if binaries[..index].iter().any(|other| other.path() == binary.path()) {
-            return Err(Failure::new(Class::Config, format!("image '{image}' has two binaries at {}", binary.path()))
-                .hint("list each binary only once in `bins`"));
+            return Err(Failure::new(
+                Class::Config,
+                format!("image '{image}' has two binaries with the path {}", binary.path()),
+            )
+            .hint("list each binary only once in `bins`"));
         }
     }
     Ok(())
@@ -272,7 +278,8 @@ fn registry_notes(images: &[Image], insecure_registries: &[String]) -> IndexSet<
             }
             if !is_registry_host(first_component(repository)) {
                 notes.insert(format!(
-                    "registry '{registry}' refers to docker.io/{registry} on Docker Hub: a host needs a dot or a port"
+                    "registry '{registry}' is used as the Docker Hub account docker.io/{registry}: a registry host \
+                     must contain a dot or a port"
                 ));
             }
         }
@@ -284,7 +291,7 @@ fn registry_notes(images: &[Image], insecure_registries: &[String]) -> IndexSet<
 /// Returns a note for each insecure registry that is used neither by an image nor by a base.
 fn unused_insecure_registries(images: &[Image], insecure_registries: &[String]) -> Vec<String> {
     let platforms = || images.iter().flat_map(|image| &image.platforms);
-    // Custom templates may pull from any registry.
+    // Custom templates may pull from any registry, so any of these registries may be in use.
     if platforms().any(|platform| matches!(platform.template, Template::File(_))) {
         return Vec::new();
     }
@@ -364,7 +371,10 @@ mod tests {
             ("registry = ['docker.io/me', 'localhost', 'r:5000/me']", None),
             (
                 "registry = 'me/team'",
-                Some("registry 'me/team' refers to docker.io/me/team on Docker Hub: a host needs a dot or a port"),
+                Some(
+                    "registry 'me/team' is used as the Docker Hub account docker.io/me/team: a registry host \
+                     must contain a dot or a port",
+                ),
             ),
             ("registry = 'r.example:5000'\ninsecure-registries = ['r.example:5000']", None),
             ("base = 'r.example:5000/x'\ninsecure-registries = ['r.example:5000']", None),
@@ -383,7 +393,7 @@ mod tests {
     #[test]
     fn partial_plans_skip_platforms_of_other_images() {
         const CONFIG: &str = "[images.one]\nbins = ['a']\n[images.two]\nbins = ['a']\nplatforms = ['linux/amd64']";
-        const SKIPPED: &str = "skipping linux/arm64 for image 'two': platform not configured";
+        const SKIPPED: &str = "skipping linux/arm64 for image 'two': not configured for this image";
         for (config, flags, is_partial, expected, note) in [
             (CONFIG, &[][..], true, "one: linux/amd64 linux/arm64; two: linux/amd64", None),
             (CONFIG, &["linux/arm64"], true, "one: linux/arm64", Some(SKIPPED)),

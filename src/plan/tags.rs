@@ -53,7 +53,7 @@ pub(crate) fn render(
             Class::Config,
             format!("no tags remain after rendering {templates:?}: {}", reasons.join("; ")),
         )
-        .hint("set one with `--tag NAME`"));
+        .hint("set a tag with `--tag NAME`"));
     }
     Ok(result)
 }

@@ -23,8 +23,8 @@ pub(crate) struct Workspace {
     pub target_dir: Utf8PathBuf,
     /// All workspace members.
     pub packages: Vec<Package>,
-    /// Names of the packages passed with `-p` or, if none were passed, of those that `cargo build` would select: the
-    /// package in the current directory, or the default members.
+    /// Names of the packages passed with `-p`. If none were passed, names of the packages that `cargo build` would
+    /// select: the one in the current directory, or the default members.
     pub selected: Vec<String>,
     /// Whether the selection comes from `-p`, the current directory or `--manifest-path` instead of the default
     /// members.

@@ -115,7 +115,7 @@ impl Cmd {
     pub(crate) fn stream_until(&self, cancel: &CancelToken, on_line: impl FnMut(Line)) -> Result<ExitStatus> {
         let mut kill_at = None;
         let status = self.stream_with_signals(on_line, || match kill_at {
-            // After Ctrl-C, the interrupt handler sends the signals, without a time limit.
+            // After Ctrl-C, the interrupt handler sends the signals instead, with no time limit.
             None if cancel.is_cancelled() && check_interrupt().is_ok() => {
                 kill_at = Some(Instant::now() + GRACE_PERIOD);
                 Some(Signal::TERM)
@@ -303,7 +303,7 @@ impl RunningProgram {
     }
 }
 
-/// A process group to which Ctrl-C is forwarded until this value is dropped.
+/// A process group that receives Ctrl-C until this value is dropped.
 struct ProcessGroup(Pid);
 
 impl ProcessGroup {

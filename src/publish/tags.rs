@@ -42,7 +42,7 @@ pub(crate) fn lost_platforms(image: &Image, tag: &TagState, new: &str, registry:
     if !manifest.is_index() {
         return Ok(Vec::new());
     }
-    // The platforms of an index that cannot be parsed are unknown.
+    // If the index cannot be parsed, its platforms are unknown.
     let Ok(index) = manifest.index() else { return Ok(Vec::new()) };
     let platforms = index.manifests().iter().filter_map(|entry| descriptor_platform(entry.platform().as_ref()?));
     let is_built = |name: &String| image.platforms.iter().any(|built| built.platform.name() == name);

@@ -162,8 +162,8 @@ struct BlobOnHost {
 type RepositoryNames = Arc<Mutex<Vec<String>>>;
 
 impl KnownRepositories {
-    /// Returns the repositories on a host that contain a blob. Keep the list locked while pushing the blob to another
-    /// repository, so that concurrent pushes wait and then mount the blob instead of uploading it again.
+    /// Returns the repositories on a host that contain a blob. Keep the returned list locked while pushing the blob to
+    /// another repository, so that concurrent pushes wait and then mount the blob instead of uploading it again.
     fn with_blob(&self, host: &str, digest: &str) -> RepositoryNames {
         let blob = BlobOnHost { host: host.to_owned(), digest: digest.to_owned() };
         lock(&self.0).entry(blob).or_default().clone()

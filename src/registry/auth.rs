@@ -45,7 +45,7 @@ struct BearerChallenge {
     /// The URL of the token server.
     realm: String,
     service: String,
-    /// Whether the registry uses HTTPS. An HTTPS registry must not use a token server without HTTPS.
+    /// Whether the registry uses HTTPS. If it does, its token server must use HTTPS too.
     is_https: bool,
 }
 

@@ -23,10 +23,12 @@ pub(super) enum RegistryError {
     Connection(reqwest::Error),
     /// No data was sent or received for too long.
     Stalled,
-    /// The content does not have the expected digest. Holds the actual digest.
+    /// The content does not have the expected digest. Contains the actual digest.
     DigestMismatch(String),
     /// The registry violated the protocol. The text completes a sentence that starts with the name of the registry.
     Protocol(String),
+    /// The token server's response contains no token.
+    InvalidToken { server: String, problem: String },
     /// The manifest is not JSON.
     InvalidManifest(serde_json::Error),
     /// The manifest has the obsolete format that Docker used before version 1.10.
@@ -120,6 +122,7 @@ impl RegistryError {
             RegistryError::HttpClient(_)
             | RegistryError::DigestMismatch(_)
             | RegistryError::Protocol(_)
+            | RegistryError::InvalidToken { .. }
             | RegistryError::InvalidManifest(_)
             | RegistryError::Schema1Manifest
             | RegistryError::InvalidConfig(_)

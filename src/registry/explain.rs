@@ -39,11 +39,11 @@ impl FailedRequest<'_> {
             }
             RegistryError::Connection(error) if !error.is_timeout() => {
                 registry_failure(format!("connection to registry {host} failed: {}", root_cause(&error)))
-                    .hint("check the network connection, or try again")
+                    .hint("check your network connection and try again")
             }
             RegistryError::Connection(_) | RegistryError::Stalled => {
                 registry_failure(format!("registry {host} did not respond in time"))
-                    .hint(format!("check the network connection, or try again later: `curl -i {root}`"))
+                    .hint(format!("check your network connection with `curl -i {root}`, or try again later"))
             }
             RegistryError::DigestMismatch(digest) => Failure::new(
                 Class::Verify,
@@ -52,6 +52,10 @@ impl FailedRequest<'_> {
             .hint("publish the image again, and check for a proxy that modifies responses"),
             RegistryError::Protocol(problem) => {
                 registry_failure(format!("registry {host} {problem}")).hint(self.not_a_registry_hint())
+            }
+            RegistryError::InvalidToken { server, problem } => {
+                registry_failure(format!("invalid response from token server {server} for registry {host}: {problem}"))
+                    .hint(self.not_a_registry_hint())
             }
             RegistryError::InvalidManifest(error) => {
                 registry_failure(format!("{reference} is not a valid manifest: {error}"))
@@ -81,12 +85,15 @@ impl FailedRequest<'_> {
     fn explain_unreachable(&self, error: &reqwest::Error) -> Failure {
         let host = self.host();
         let cause = root_cause(error);
-        // The host that could not be reached, if it is not the registry itself but, for example, its token server.
+        // The host that could not be reached, if it is not the registry itself. It may be its token server, for
+        // example.
         let contacted = error.url().and_then(|url| url.authority().rsplit('@').next()).filter(|other| *other != host);
         let at = contacted.map(|contacted| format!(" at {contacted}")).unwrap_or_default();
         let failure = registry_failure(format!("cannot reach registry {host}{at}: {cause}"));
         if cause.contains("certificate") && (cause.contains("expired") || cause.contains("valid yet")) {
-            failure.hint("check this machine's clock with `date -u`; if it is correct, the certificate must be renewed")
+            failure.hint(
+                "check this machine's clock with `date -u`; if it is correct, the registry's certificate must be renewed",
+            )
         } else if cause.contains("certificate") {
             failure.hint("if the registry uses a private CA, set `SSL_CERT_FILE=/path/to/ca.pem`")
         } else if cause.contains("invalidcontenttype") {
@@ -94,7 +101,7 @@ impl FailedRequest<'_> {
         } else if cause.contains("lookup address") {
             let authority = contacted.unwrap_or(&host);
             let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name);
-            failure.hint(format!("check the host name and the network connection: `getent hosts {name}`"))
+            failure.hint(format!("check the host name and your network connection: `getent hosts {name}`"))
         } else {
             let contacted = error.url().map(|url| url.origin().ascii_serialization());
             let url = contacted.filter(|origin| !self.root.starts_with(origin.as_str()));
@@ -176,8 +183,9 @@ impl FailedRequest<'_> {
 
 /// Creates an error for content that cannot be parsed as the expected part of an image.
 pub(super) fn not_an_image(problem: &str, error: &serde_json::Error) -> Failure {
-    registry_failure(format!("{problem}: {error}"))
-        .hint("check the name, or publish the image again: registries also store other kinds of artifacts")
+    registry_failure(format!("{problem}: {error}")).hint(
+        "check the name: it may refer to an artifact that is not a container image; otherwise, publish the image again",
+    )
 }
 
 fn registry_failure(message: String) -> Failure {

@@ -42,7 +42,8 @@ impl FetchedManifest {
         }
         let media_type = match json["mediaType"].as_str() {
             Some(media_type) => media_type,
-            // The field is optional in OCI manifests (image-spec, manifest.md). Only an index has a `manifests` field.
+            // `mediaType` is optional in OCI manifests (image-spec, manifest.md). Only an index has a `manifests`
+            // field.
             None if json.get("manifests").is_some() => INDEX_TYPES[0],
             None => MANIFEST_TYPES[0],
         };

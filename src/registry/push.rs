@@ -33,7 +33,7 @@ pub(crate) enum PushedBlob {
 
 /// The registry's response to the start of an upload.
 enum UploadStart {
-    /// The blob was mounted from another repository, so nothing needs to be uploaded.
+    /// The registry mounted the blob from another repository, so nothing needs to be uploaded.
     Mounted,
     Session(UploadSession),
 }

@@ -7,7 +7,7 @@ use oci_spec::distribution::Reference;
 pub(crate) enum Access<'a> {
     Pull,
     Push,
-    /// Push access that includes mounting a blob from this repository.
+    /// Push access, and permission to mount a blob from this repository.
     Mount(&'a Reference),
 }
 

@@ -50,9 +50,7 @@ pub(super) async fn fetch_token(
     };
     let response = IdleTimeout::for_request().send(request).await?;
     let mut response = check_status(response).await.map_err(|error| error.with_token_server(&server))?;
-    let no_token = |problem: &str| {
-        RegistryError::Protocol(format!("uses token server {server}, which sent an invalid response: {problem}"))
-    };
+    let no_token = |problem: &str| RegistryError::InvalidToken { server: server.clone(), problem: problem.to_owned() };
     let body = read_body(&mut response, RESPONSE_LIMIT).await?;
     let response: TokenResponse = serde_json::from_slice(&body).map_err(|error| no_token(&error.to_string()))?;
     let mut tokens = [response.token, response.access_token].into_iter().flatten();

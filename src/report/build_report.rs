@@ -27,7 +27,7 @@ pub(crate) struct Report {
     /// The git commit that was built. Null outside a git repository or if the repository has no commits.
     pub(super) commit: Option<Commit>,
     pub(super) images: Vec<ImageReport>,
-    /// Whether the images were only loaded into the local Docker or Podman, not pushed.
+    /// Whether the images were only loaded into the local Docker or Podman image store, not pushed.
     #[serde(skip)]
     pub(super) only_loaded: bool,
 }
@@ -109,7 +109,7 @@ pub(crate) struct ReportInputs<'a> {
     pub artifacts: &'a Artifacts,
     pub source: &'a ArtifactSource,
     pub bases: &'a PinnedBases,
-    /// Whether the images were only loaded into the local Docker or Podman, not pushed.
+    /// Whether the images were only loaded into the local Docker or Podman image store, not pushed.
     pub only_loaded: bool,
 }
 

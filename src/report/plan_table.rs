@@ -86,7 +86,7 @@ fn missing_std_section(toolchain: &Toolchain, width: Option<usize>) -> Option<St
     if missing.is_empty() {
         return None;
     }
-    let start = "Missing targets, installed by `publish`:";
+    let start = "Missing targets that `publish` will install:";
     let command = format!("rustup target add {}", missing.join(" "));
     // Do not wrap a command that users may copy.
     let fits_on_one_line = width.is_none_or(|width| start.len() + 1 + command.len() <= width);

@@ -7,9 +7,9 @@ use super::Report;
 use super::build_report::ImageReport;
 
 impl Report {
-    /// Returns one line per image: `repository:tag@sha256:…`, with the first repository or, if the image has no
-    /// repository, with its name. Omits the digest if the images were only loaded, because an image for a single
-    /// platform does not have the index's digest.
+    /// Returns one line per image: `repository:tag@sha256:…`, with the image's first repository, or its name if it has
+    /// no repository. Omits the digest if the images were only loaded, because an image for a single platform does not
+    /// have the index's digest.
     pub(crate) fn references(&self) -> impl Iterator<Item = String> {
         self.images.iter().map(|image| {
             let repository = image.repositories.first().unwrap_or(&image.name);

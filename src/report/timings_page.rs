@@ -13,9 +13,10 @@ use crate::ui::size;
 
 /// The maximum number of ticks on the axis.
 const MAX_TICKS: f64 = 8.0;
-/// The position, in percent of the chart's width, up to which a bar leaves enough space for a label after it.
+/// The rightmost end of a bar that leaves enough space for a label after it, as a percentage of the chart's width.
 const MAX_END_FOR_LABEL_AFTER: f64 = 80.0;
-/// The position, in percent of the chart's width, after which a bar leaves enough space for a label in front of it.
+/// The leftmost start of a bar that leaves enough space for a label in front of it, as a percentage of the chart's
+/// width.
 const MIN_START_FOR_LABEL_BEFORE: f64 = 20.0;
 
 impl Phase {
@@ -77,7 +78,7 @@ struct Page {
 
 #[derive(Serialize)]
 struct Tick {
-    /// Position in percent of the chart's width.
+    /// Position, as a percentage of the chart's width.
     x: f64,
     label: String,
 }
@@ -92,7 +93,7 @@ struct PhaseSection {
     span_count: usize,
     /// The time during which at least one of the spans was running.
     took: String,
-    /// `took` in percent of the duration of the run.
+    /// `took` as a percentage of the run's duration.
     share: String,
     /// The total duration of all spans.
     sum: String,
@@ -104,9 +105,9 @@ struct PhaseSection {
 struct SpanBar {
     row: usize,
     name: String,
-    /// Start in percent of the chart's width.
+    /// Start, as a percentage of the chart's width.
     x: f64,
-    /// Width in percent of the chart's width.
+    /// Width, as a percentage of the chart's width.
     width: f64,
     label: BarLabel,
     start: String,
@@ -287,7 +288,7 @@ mod tests {
         render(&header, Duration::from_millis(total), spans).unwrap()
     }
 
-    /// Returns the title of each bar, and its start and width in percent.
+    /// Returns the title of each bar, and its start and width as percentages of the chart's width.
     fn bars(page: &str) -> Vec<(String, f64, f64)> {
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
         let document = roxmltree::Document::parse_with_options(page, options).unwrap();

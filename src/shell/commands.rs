@@ -116,7 +116,7 @@ impl Tokenizer {
         }
     }
 
-    /// Handles a `(`, which belongs to a function definition or opens a subshell.
+    /// Handles a `(`, which is part of a function definition or opens a subshell.
     fn open_parenthesis(&mut self) {
         self.end_word();
         let following = self.chars[self.position..].iter().find(|c| !matches!(c, ' ' | '\t'));

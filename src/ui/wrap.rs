@@ -57,8 +57,8 @@ pub(crate) fn wrap_paragraphs(text: &str, width: Option<usize>) -> String {
     }
 }
 
-/// Splits a line into words. Text that users may copy is kept together: commands in backticks, tables in braces, and
-/// `key = value`.
+/// Splits a line into words. Text that users may copy is kept together: commands in backticks, inline tables in braces,
+/// and `key = value`.
 fn unbreakable_words(line: &str) -> Vec<&str> {
     let (mut words, mut start, mut end) = (Vec::new(), 0, None);
     for (at, c) in line.char_indices() {

@@ -186,7 +186,7 @@ impl Blobs<'_> {
         check_interrupt()?;
         io::copy(&mut stream, &mut io::sink())?;
         if let Some(damage) = compare(descriptor, stream.size, &stream.digest()) {
-            // Any other errors are caused by this damage.
+            // Report only the damage, because it also causes any other errors.
             return Ok(LayerReading { scanned: result.ok(), findings: vec![damage] });
         }
         if let Ok(scanned) = &result {

@@ -84,7 +84,7 @@ fn needed_glibc(context: &ExecContext<'_>, path: &str) -> Option<String> {
 const SHELLS: &[&str] = &["/bin/sh", "/bin/busybox", "/bin/bash", "/usr/bin/env"];
 const LOADER_PREFIXES: &[&str] = &["ld-linux", "ld-musl", "ld64.so", "ld.so"];
 
-/// Checks that the base image's programs are built for the platform. If they are not, a static binary starts anyway.
+/// Checks that the base image's programs are built for the platform. Even if they are not, a static binary would start.
 fn check_base(context: &ExecContext<'_>) -> Option<Finding> {
     let expected = context.platform.elf_identity();
     let wrong_base = |path: &str, found: ElfIdentity| {

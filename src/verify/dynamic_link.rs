@@ -107,7 +107,7 @@ fn find_interpreter<'a>(
         return Err(Box::new(missing_interpreter(requested, elf, shown_path)));
     };
     let unusable = |reason: String| {
-        let fix = "use a base for this platform, and keep its loader";
+        let fix = "use a base for this platform, and do not replace its loader";
         let reason = format!("needs the loader {requested}, which {reason}");
         Err(Box::new(LOADER_UNUSABLE.finding(reason, fix).in_file(shown_path)))
     };
@@ -252,7 +252,7 @@ fn check_same_float_abi(program: &str, program_elf: &Elf, object: &str, object_e
 fn unusable_library(needed_by: &LoadedObject<'_>, name: &str, unusable: &UnusableLibrary) -> Finding {
     let UnusableLibrary { path, reason, is_for_other_machine } = unusable;
     let finding = if *is_for_other_machine {
-        LIBRARY_MACHINE.finding(format!("needs {name}, but {path} {reason}"), "copy the library for this platform")
+        LIBRARY_MACHINE.finding(format!("needs {name}, but {path} {reason}"), "copy a library built for this platform")
     } else {
         let fix = "copy the complete library, and make it readable by all users";
         LIBRARY_MISSING.finding(format!("needs {name}, but {path} {reason}"), fix)
@@ -323,7 +323,7 @@ fn check_versions(
             None if interpreter.elf.soname.as_ref() == Some(&needed.library) => {
                 (interpreter.requested.clone(), interpreter.elf)
             }
-            // The library itself is missing, which is reported separately.
+            // The library is missing, which is reported separately.
             None => continue,
         };
         // The loader accepts any symbol from a library without versions.

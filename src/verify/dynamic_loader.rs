@@ -148,7 +148,7 @@ impl DynamicLoader {
     ) -> Vec<String> {
         let mut dirs = Vec::new();
         let Some(object) = loaded.get(index) else { return dirs };
-        // The object, the object that needs it, and so on up to the program.
+        // The object itself, then the object that needs it, and so on up to the program.
         let chain = || std::iter::successors(Some(object), |object| loaded.get(object.needed_by?));
         if self == DynamicLoader::Musl {
             dirs.extend(library_path_dirs(context, interpreter));

@@ -47,7 +47,8 @@ impl<'a> ExecContext<'a> {
             Ok(user) => context.user = Some(user),
             Err(reason) => {
                 let numbers = if user == "root" { "0:0" } else { "65532:65532" };
-                let fix = format!("use numeric IDs, user = \"{numbers}\", or add the name to that file in the image");
+                let fix =
+                    format!("use numeric IDs, such as user = \"{numbers}\", or add the name to that file in the image");
                 findings.push(UNKNOWN_USER.finding(reason, fix));
             }
         }
@@ -104,7 +105,7 @@ impl<'a> ExecContext<'a> {
         CLOSED_FOLDER
             .finding(
                 format!("{mode}, so {} cannot enter it{purpose}", self.user_description()),
-                format!("let all users enter it: run `chmod a+x /{dir}` where the image is built"),
+                format!("make it accessible to all users: run `chmod a+x /{dir}` when you build the image"),
             )
             .in_file(format!("/{dir}"))
     }

@@ -33,7 +33,7 @@ struct ExecWrapper {
 #[derive(Clone, Copy)]
 enum UserChange {
     None,
-    /// The first operand names the user.
+    /// The first operand selects the user.
     FirstOperand,
     /// An option selects the user.
     Option(&'static str),

@@ -29,7 +29,7 @@ use crate::timings::{Phase, Timings};
 /// Options for verifying an image.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct VerifyOptions {
-    /// Platforms to verify, all of which must exist. If empty, every platform is verified.
+    /// Platforms to verify. All of them must exist. If empty, every platform is verified.
     pub platforms: Vec<Platform>,
     /// Platforms that the index must contain.
     pub required: Vec<Platform>,
@@ -231,9 +231,10 @@ impl Inspection<'_> {
         }
         let Ok(platform) = name.parse::<Platform>() else {
             let reason = "the platform is not supported, so its layers were not checked";
-            findings.push(
-                UNCHECKED_PLATFORM.finding(reason, "list the other platforms with `--platform`, or allow this check"),
-            );
+            findings.push(UNCHECKED_PLATFORM.finding(
+                reason,
+                "select the supported platforms with `--platform`, or ignore this finding with `--allow MA006`",
+            ));
             return Ok(CheckedPlatform { facts: PlatformFacts::default(), findings });
         };
         let mut facts = PlatformFacts::default();

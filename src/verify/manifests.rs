@@ -32,10 +32,10 @@ pub(crate) struct ImageManifests<'a> {
 
 /// One platform of an image.
 pub(crate) struct PlatformEntry {
-    /// Normalized platform from the index. `None` if there is no index, or if the index entry names no platform.
+    /// Normalized platform from the index. `None` if there is no index, or if the index entry has no platform.
     pub claimed: Option<String>,
     pub digest: Option<String>,
-    /// Contents of the manifest and config. If they cannot be read, the findings that explain why.
+    /// Contents of the manifest and config, or the findings that explain why they cannot be read.
     pub contents: Result<PlatformContents, Vec<Finding>>,
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
     Ok(image)
 }
 
-/// Returns the platform that a config names, in normalized form.
+/// Returns the platform in a config, in normalized form.
 pub(crate) fn config_platform(config: &ImageConfiguration) -> String {
     format_platform(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref())
 }
@@ -178,7 +178,7 @@ fn check_entry(entry: &Descriptor, claimed: Option<&str>) -> Option<Finding> {
         return None;
     }
     let reason = format!("the index contains another index ({}), which most runtimes do not support", entry.digest());
-    let fix = "list the manifests of the inner index instead: `docker buildx imagetools create`";
+    let fix = "recreate the index from the inner index's manifests: `docker buildx imagetools create`";
     let finding = NESTED_INDEX.finding(reason, fix);
     Some(match claimed {
         Some(platform) => finding.for_platform(platform),

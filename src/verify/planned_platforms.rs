@@ -35,7 +35,7 @@ pub(crate) fn platform_entries<'a>(image: &Image, manifests: &'a [Descriptor]) -
     Ok(found)
 }
 
-/// Fails if an image config names a platform other than the planned one.
+/// Fails if the platform in an image config is not the planned one.
 pub(crate) fn check_config_platform(
     image: &Image,
     platform: Platform,

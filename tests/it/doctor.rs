@@ -345,7 +345,7 @@ fn doctor_finds_a_missing_base() {
 
 #[test]
 fn doctor_finds_a_full_disk() {
-    // /proc has no free space.
+    // Use /proc as a full disk: it has no free space.
     let run = Project::app().run(&["doctor", "--engine", "embedded"]).path_only(&healthy());
     let result = run_doctor(run.env("XDG_CACHE_HOME", "/proc"), 1);
     snapshot!(about(&result, &["disk"]));

@@ -15,8 +15,8 @@ pub fn publish(project: &Project, host: &str) -> Run {
     embedded(project, &[&ONE[..], &["--registry", host]].concat())
 }
 
-/// Starts a registry whose tokens list the requested scopes. `token` may respond in place of the token server, and
-/// `hook` in place of the registry.
+/// Starts a registry whose tokens list the requested scopes. `token` may respond instead of the token server, and
+/// `hook` instead of the registry.
 pub fn with_tokens(
     token: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
     hook: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,

@@ -74,7 +74,7 @@ fn build_std_needs_nightly_and_rust_src() {
     let sysroot = String::from_utf8(sysroot.stdout).unwrap();
     if !std::path::Path::new(sysroot.trim()).join("lib/rustlib/src").exists() {
         let missing = project().run(&["plan"]).path_only(&bare()).env("RUSTC_BOOTSTRAP", "1").fails(4).finish();
-        missing.stderr_has(&["which is not installed", "hint: install it: `rustup component add rust-src`"]);
+        missing.stderr_has(&["which is not installed", "hint: install rust-src: `rustup component add rust-src`"]);
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn clock(host: &str, ahead: TimeDelta) -> CheckResult {
         return CheckResult::ok("clock", format!("in sync with {host}"));
     }
     let direction = if seconds > 0 { "ahead of" } else { "behind" };
-    let message = format!("{} s {direction} {host}; certificates and tokens may be rejected", seconds.abs());
+    let message = format!("{} s {direction} {host}'s clock; certificates and tokens may be rejected", seconds.abs());
     CheckResult::warning("clock", message).with_fix("synchronize the clock: `sudo timedatectl set-ntp true`")
 }
 

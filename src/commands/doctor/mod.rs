@@ -78,8 +78,8 @@ fn diagnose(args: &DoctorArgs, ui: &Ui) -> Result<Diagnosis> {
     Ok(Diagnosis { workspace: is_workspace.then_some(plan.paths.root), results })
 }
 
-/// Returns an error if any check or fix failed. Its class is that of the error that `publish` would report first or, if
-/// only fixes failed, that of the first failed fix.
+/// Returns an error if any check or fix failed. It has the class of the error that `publish` would report first or, if
+/// only fixes failed, of the first failed fix.
 fn fail_on_errors(results: &Results, fixed: &[FixResult], format: MessageFormat) -> Result<(), Failure> {
     let failed_fix = fixed.iter().find_map(|fix| fix.error_class);
     let Some(class) = check_result::first_error_class(&results.checks).or(failed_fix) else { return Ok(()) };
@@ -89,8 +89,8 @@ fn fail_on_errors(results: &Results, fixed: &[FixResult], format: MessageFormat)
         counts.push_str(&format!(" and {}", plural(warnings, "warning", "warnings")));
     }
     let failure = Failure::new(class, format!("doctor found {counts}")).hint(match format {
-        MessageFormat::Human => "the fixes for each problem are listed below it",
-        MessageFormat::Json => "the fixes for each problem are in its `fixes` field",
+        MessageFormat::Human => "fixes are listed under each problem",
+        MessageFormat::Json => "fixes are listed in the `fixes` field of each problem",
     });
     if results.fixes.is_empty() || !fixed.is_empty() {
         return Err(failure);

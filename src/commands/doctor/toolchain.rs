@@ -66,7 +66,8 @@ fn builds_by_triple(plan: &Plan) -> IndexMap<String, Vec<Build>> {
     by_triple
 }
 
-/// Returns whether the missing standard library for a triple can be installed, and adds this to the results.
+/// Checks whether the missing standard library for a triple can be installed, and adds the outcome to the results.
+/// Returns whether it can be installed.
 fn check_installable(triple: &str, is_offline: bool, results: &mut Results) -> Result<bool, Failure> {
     match std_library::find_rustup(&[triple.to_owned()], is_offline) {
         Ok(_) => {

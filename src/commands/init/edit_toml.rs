@@ -8,10 +8,10 @@ use toml_edit::{DocumentMut, Item, TableLike, value};
 use crate::config::ConfigTable;
 use crate::error::{Class, Failure};
 
-/// The key of our table in its parent table.
+/// The key of this program's table in its parent table.
 const NAME: &str = "multiarch";
 
-/// Returns the names of the tables that contain our table, outermost first.
+/// Returns the names of the tables that contain this program's table, outermost first.
 fn parents(table: ConfigTable) -> &'static [&'static str] {
     match table {
         ConfigTable::Root => &[],
@@ -151,7 +151,7 @@ fn find_or_add_table(document: &mut DocumentMut, table: ConfigTable) -> Result<&
 }
 
 fn inline_table_error(name: &str) -> Failure {
-    Failure::new(Class::Config, format!("'{name}' is an inline table, so no other table can be added to it"))
+    Failure::new(Class::Config, format!("'{name}' is an inline table, so subtables cannot be added to it"))
         .hint(format!("write it as [{name}], or use a separate file: `cargo multiarch init --file`"))
 }
 

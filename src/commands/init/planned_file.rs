@@ -20,7 +20,7 @@ pub(crate) struct PlannedFile {
 /// The part of a file that `init` manages.
 pub(crate) enum ManagedPart {
     WholeFile,
-    /// A section of a file that belongs to the user.
+    /// A section of a file that the user maintains.
     Section {
         name: String,
         is_new: bool,
@@ -35,7 +35,7 @@ impl PlannedFile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
                 return Err(Failure::new(Class::Config, format!("cannot replace {path}: {error}"))
-                    .hint(format!("check the type and permissions of the file: `ls -ld {path}`"))
+                    .hint(format!("check the file's type and permissions: `ls -ld {path}`"))
                     .into());
             }
         };
@@ -63,7 +63,7 @@ impl PlannedFile {
         let description = match &self.managed_part {
             // The workspace members are already configured, so the table was not added.
             ManagedPart::Section { is_new: true, .. } if self.is_unchanged() => {
-                "configuration of the workspace members".to_owned()
+                "configuration in the workspace members".to_owned()
             }
             ManagedPart::Section { name, .. } => format!("{name} in {path}"),
             ManagedPart::WholeFile => path.to_string(),

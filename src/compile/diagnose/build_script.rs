@@ -45,13 +45,14 @@ pub(crate) fn explain(error: &CargoError, context: &FailureContext<'_>) -> Optio
 
 fn missing_program(error: &CargoError) -> Option<Explanation> {
     let RequiredProgram { name, debian, .. } = PROGRAMS.iter().find(|program| error.has(program.error))?;
-    let hint = format!("install it: `apt-get install {debian}`");
-    Some(Explanation::new(format!("runs {name}, which is not installed"), [hint]))
+    let hint = format!("install {name}: `apt-get install {debian}`");
+    Some(Explanation::new(format!("requires {name}, which is not installed"), [hint]))
 }
 
 fn libclang(error: &CargoError) -> Option<Explanation> {
-    let hint = "install it: `apt-get install libclang-dev`, or set LIBCLANG_PATH to its directory";
-    error.has("Unable to find libclang").then(|| Explanation::new("runs bindgen, which cannot find libclang", [hint]))
+    let hint =
+        "install libclang: `apt-get install libclang-dev`, or set LIBCLANG_PATH to the directory that contains it";
+    error.has("Unable to find libclang").then(|| Explanation::new("uses bindgen, which cannot find libclang", [hint]))
 }
 
 /// Explains why pkg-config did not find a library: the library is not installed, or pkg-config is not set up for
@@ -64,12 +65,12 @@ fn pkg_config(error: &CargoError, context: &FailureContext<'_>) -> Option<Explan
         let mut all = hints(for_library(library), library, context);
         all.extend(debian_dirs(context).into_iter().map(|DebianDir { platform, name }| {
             format!(
-                "or, if the library is installed for the target: platform.\"{platform}\" = {{ build-env = \
+                "or, if the library is already installed for the target, set platform.\"{platform}\" = {{ build-env = \
                  {{ PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/{name}/pkgconfig\" }} }}"
             )
         }));
         return Some(Explanation::new(
-            format!("looks for {library} with pkg-config, which finds this machine's libraries but not the target's"),
+            format!("uses pkg-config to find {library}, but pkg-config is not configured for cross-compiling"),
             all,
         ));
     }
@@ -90,14 +91,12 @@ fn compiler(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanat
     let tool = error.between("failed to find tool \"", "\"")?;
     let language = if tool.ends_with("++") { "C++" } else { "C" };
     let zig =
-        context.zig_hint("use zig, which can compile it for every target: `--linker zig` (`pip install ziglang`)");
+        context.zig_hint("use zig, which compiles C and C++ for every target: `--linker zig` (`pip install ziglang`)");
     let mut all: Vec<String> = zig.into_iter().collect();
     let compiler = if language == "C++" { "g++" } else { "gcc" };
-    all.extend(
-        debian_dirs(context)
-            .into_iter()
-            .map(|dir| format!("or install {compiler}: `apt-get install {compiler}-{}`", dir.name.replace('_', "-"))),
-    );
+    all.extend(debian_dirs(context).into_iter().map(|dir| {
+        format!("or install a cross compiler: `apt-get install {compiler}-{}`", dir.name.replace('_', "-"))
+    }));
     Some(Explanation::new(format!("compiles {language} code, but {tool} is not installed"), all))
 }
 
@@ -118,11 +117,11 @@ fn header(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanatio
         let mut all: Vec<String> = zig.into_iter().collect();
         all.extend(debian_dirs(context).into_iter().map(|DebianDir { platform, name }| {
             format!(
-                "or set the include directory: platform.\"{platform}\" = {{ build-env = \
+                "or set bindgen's include directory: platform.\"{platform}\" = {{ build-env = \
                  {{ BINDGEN_EXTRA_CLANG_ARGS = \"-isystem /usr/{name}/include\" }} }}"
             )
         }));
-        return Some(Explanation::new(format!("runs bindgen, which cannot find {header} for the target"), all));
+        return Some(Explanation::new(format!("uses bindgen, which cannot find {header} for the target"), all));
     }
     Some(Explanation::new(format!("cannot find {header} for the target"), hints(None, header, context)))
 }
@@ -130,9 +129,9 @@ fn header(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanatio
 /// Explains a C compiler's error, such as `src/a.c:12:5: error: message`.
 fn code(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let (file, message) = error.text.lines().find_map(compiler_error)?;
-    let zig = context.zig_hint("try another compiler: `--linker zig`");
+    let zig = context.zig_hint("try zig as the C compiler: `--linker zig`");
     Some(Explanation::new(
-        format!("contains C code that the compiler rejects: {file}: {message}"),
+        format!("contains C code that does not compile: {file}: {message}"),
         zig.into_iter().chain([
             "try gcc with glibc: `--linker gcc --libc gnu`".to_owned(),
             "try a newer version of the crate: run `cargo update`, or require a newer version in Cargo.toml".to_owned(),

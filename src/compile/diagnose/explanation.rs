@@ -7,7 +7,7 @@ use crate::compile::linker::types::Linker;
 /// The reason for a failure, with hints for fixing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Explanation {
-    /// The reason, phrased to follow the crate's name, as in "runs cmake, which is not installed".
+    /// The reason, phrased to follow the crate's name, as in "requires cmake, which is not installed".
     pub reason: String,
     pub hints: Vec<String>,
 }
@@ -43,8 +43,7 @@ impl FailureContext<'_> {
         });
         if let Some(name) = configured {
             return Some(format!(
-                "cargo's configuration sets the linker to {name}, which overrides `--linker`: remove it to \
-                 use zig or gcc"
+                "to use zig or gcc, remove the linker {name} from cargo's configuration, which overrides `--linker`"
             ));
         }
         let is_zig = !linkers.is_empty() && linkers.iter().all(|linker| **linker == Linker::Zig);

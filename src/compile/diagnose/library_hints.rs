@@ -12,29 +12,30 @@ pub(crate) fn hints(library: Option<&PackagedLibrary>, name: &str, context: &Fai
     let Some(library) = library else {
         return vec![if is_musl {
             format!(
-                "no package provides it for musl: set libc = \"gnu\", use a base image with glibc, and add the Debian \
-                 package that contains {name} to sysroot-packages"
+                "use glibc, because Debian has no packages for musl: set libc = \"gnu\", use a base image with glibc, \
+                 and add the package that contains {name} to sysroot-packages"
             )
         } else {
             format!(
-                "use the Debian package for the target: sysroot-packages = [\"…\"]; find its name with \
-                 `apt-file search {name}`"
+                "add the Debian package that contains {name}: sysroot-packages = [\"…\"] (find the package with \
+                 `apt-file search {name}`)"
             )
         }];
     };
     let package = library.package;
-    let vendored =
-        library.vendored.map(|line| format!("build it from source by adding this line to Cargo.toml: {line}"));
+    let vendored = library
+        .vendored
+        .map(|line| format!("build the library from source: add `{line}` to the dependencies in Cargo.toml"));
     let or = if vendored.is_some() { "or " } else { "" };
     let packaged = if is_host {
         format!("{or}install the Debian package: `apt-get install {package}`")
     } else if is_musl {
         format!(
-            "{or}use libc = \"gnu\" and a base image with glibc, because no package provides it for musl: \
-             sysroot-packages = [\"{package}\"]"
+            "{or}use glibc, because Debian has no packages for musl: set libc = \"gnu\" and \
+             sysroot-packages = [\"{package}\"], and use a base image with glibc"
         )
     } else {
-        format!("{or}use the Debian package for the target: sysroot-packages = [\"{package}\"]")
+        format!("{or}add the Debian package for the target: sysroot-packages = [\"{package}\"]")
     };
     vendored.into_iter().chain([packaged]).collect()
 }

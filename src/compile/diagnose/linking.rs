@@ -47,9 +47,9 @@ fn architecture(error: &CargoError) -> Option<Explanation> {
     let bfd = || Some(error.between("", ": file in wrong format")?.rsplit(' ').next()?.trim());
     let file = error.between("skipping incompatible ", " when searching").or_else(ld).or_else(lld).or_else(bfd)?;
     Some(Explanation::new(
-        format!("links {file}, which is for another architecture"),
-        ["inspect it with `file`, and find the build script or `-L` flag that adds its directory; \
-             this machine's library directories cannot be used for other targets"],
+        format!("links against {file}, which was built for another architecture"),
+        ["find the build script or `-L` flag that adds the file's directory, and remove it: \
+             this machine's libraries cannot be used for other targets"],
     ))
 }
 
@@ -82,7 +82,10 @@ fn symbol(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanatio
     let lld = || error.text.split_once("undefined symbol: ").and_then(|(_, rest)| rest.lines().next());
     let symbol = ld().or_else(lld)?.trim();
     if symbol.starts_with("__atomic_") {
-        return Some(atomic(&format!("calls {symbol}, for which the target has no instruction"), context));
+        return Some(atomic(
+            &format!("calls {symbol} because the target has no native instruction for this operation"),
+            context,
+        ));
     }
     let is_cxx =
         ["__cxa_", "__gxx_", "std::", "operator new", "operator delete", "typeinfo for", "vtable for", "_ZNSt"];
@@ -96,14 +99,14 @@ fn symbol(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanatio
         let floor = context.glibc.map(|floor| format!(", but glibc = \"{floor}\" is set")).unwrap_or_default();
         return Some(Explanation::new(
             format!("calls {plain}, which requires glibc {version} or later{floor}"),
-            [format!("set glibc = \"{version}\", and use a base image with that version or a later one")],
+            [format!("set glibc = \"{version}\", and use a base image with glibc {version} or later")],
         ));
     }
     Some(Explanation::new(
         format!("calls {symbol}, which is not defined in any linked library"),
         [format!(
-            "link against the library that defines it, in a build script: `cargo::rustc-link-lib=…`; to check a \
-             library, run `nm -D --defined-only LIBRARY | grep {symbol}`"
+            "link against the library that defines it: print `cargo::rustc-link-lib=NAME` in a build script (to check a \
+             library, run `nm -D --defined-only LIBRARY | grep {symbol}`)"
         )],
     ))
 }
@@ -111,7 +114,8 @@ fn symbol(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanatio
 fn atomic(reason: &str, context: &FailureContext<'_>) -> Explanation {
     let gcc =
         "link against libatomic: add `println!(\"cargo::rustc-link-lib=atomic\")` to build.rs, and use `--linker gcc`";
-    let zig = context.zig_hint("or use `--linker zig`, which includes these functions (`pip install ziglang`)");
+    let zig =
+        context.zig_hint("or use zig, which includes the atomic functions: `--linker zig` (`pip install ziglang`)");
     Explanation::new(reason, [gcc.to_owned()].into_iter().chain(zig))
 }
 

@@ -81,10 +81,7 @@ impl FailedRun<'_> {
         if was_killed(self.status) {
             hints.push(FEWER_JOBS.to_owned());
         }
-        hints.push(format!(
-            "see cargo's messages above, or recompile only what failed with `-v{}`",
-            self.platform_flags()
-        ));
+        hints.push(format!("see cargo's output above, or run the command again with `-v{}`", self.platform_flags()));
         let is_explained = |name: &Option<String>| explained.iter().any(|failed| Some(&failed.name) == name.as_ref());
         if self.errors.iter().any(|error| error.is_link() && !is_explained(&error.name)) {
             let zig = "try another linker: `--linker zig` (`pip install ziglang`) or `--linker gcc`";
@@ -116,7 +113,7 @@ fn reason(errors: &CargoErrors, ended: &str, explained: &[FailedCrate], failed: 
     let others = errors.crates().into_iter().filter(|name| explained.iter().all(|failed| failed.name != *name));
     let others = others.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match (known.is_empty(), others.is_empty()) {
-        (true, true) => format!("cargo ended with {ended}"),
+        (true, true) => format!("cargo failed with {ended}"),
         (true, false) => format!("error in {others}"),
         (false, true) => known,
         (false, false) => format!("{known}; error in {others}"),
@@ -139,11 +136,11 @@ mod tests {
         let perl = "Command 'perl' not found";
         for (lines, expected) in [
             (script("ring", ARM64, "no"), "error in `ring`"),
-            (String::new(), "cargo ended with exit code 101"),
-            (script("a", ARM64, perl), "`a` (linux/arm64) runs perl, which is not installed"),
-            (script("a", AMD64, perl), "`a` (linux/amd64/v3) runs perl, which is not installed"),
-            (script("a", ARM64, perl) + &script("a", AMD64, perl), "`a` runs perl, which is not installed"),
-            (script("a", "", perl) + &script("b", ARM64, "no"), "`a` runs perl, which is not installed; error in `b`"),
+            (String::new(), "cargo failed with exit code 101"),
+            (script("a", ARM64, perl), "`a` (linux/arm64) requires perl, which is not installed"),
+            (script("a", AMD64, perl), "`a` (linux/amd64/v3) requires perl, which is not installed"),
+            (script("a", ARM64, perl) + &script("a", AMD64, perl), "`a` requires perl, which is not installed"),
+            (script("a", "", perl) + &script("b", ARM64, "no"), "`a` requires perl, which is not installed; error in `b`"),
         ] {
             let mut errors = CargoErrors::default();
             lines.lines().for_each(|line| errors.push(line));

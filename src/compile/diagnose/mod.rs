@@ -62,7 +62,7 @@ fn explain_error(error: &CargoError, context: &FailureContext<'_>) -> Option<Exp
 
 /// The hint for machines with too little memory.
 pub(crate) const FEWER_JOBS: &str =
-    "run fewer compilers in parallel: `--jobs 1`; `dmesg` shows whether the machine ran out of memory";
+    "run fewer compilers in parallel: `--jobs 1` (run `dmesg` to check whether the machine ran out of memory)";
 
 /// Reports whether rustc could not find a 64-bit atomic type. The message depends on how the type is referenced.
 fn lacks_64_bit_atomics(error: &CargoError) -> bool {
@@ -84,19 +84,22 @@ fn machine_or_target(error: &CargoError, context: &FailureContext<'_>) -> Option
     if full.iter().any(|sign| error.has(sign)) {
         return Some(Explanation::new(
             "ran out of disk space",
-            ["free up space: `df -h` shows which disk is full, `cargo clean` deletes the target directory"],
+            ["free up disk space: find the full disk with `df -h`, or delete the target directory with `cargo clean`"],
         ));
     }
     if ["(signal: 9, SIGKILL", "signal 9 [Killed]"].iter().any(|sign| error.has(sign)) {
-        return Some(Explanation::new("was killed while compiling, most likely because memory ran out", [FEWER_JOBS]));
+        return Some(Explanation::new(
+            "was killed while compiling, most likely because the machine ran out of memory",
+            [FEWER_JOBS],
+        ));
     }
     if lacks_64_bit_atomics(error) && context.triples.iter().any(|triple| triple.starts_with("armv5te-")) {
         return Some(Explanation::new(
             "uses 64-bit atomics, which the target does not support",
             [
-                "use a version of the crate that does not need them, or enable its `portable-atomic` feature \
-                 if it has one",
-                "or exclude the platform with `platforms` or `--platform`",
+                "enable the crate's `portable-atomic` feature if it has one, or use a version that does not need \
+                 64-bit atomics",
+                "or exclude the platform: list only the others in `platforms` or `--platform`",
             ],
         ));
     }
@@ -104,7 +107,7 @@ fn machine_or_target(error: &CargoError, context: &FailureContext<'_>) -> Option
         let target = error.between("the `", "` target may not be installed").unwrap_or("…");
         return Some(Explanation::new(
             format!("cannot find the standard library for {target}"),
-            [format!("install it: `rustup target add {target}`"), BUILD_STD_HINT.to_owned()],
+            [format!("install the standard library: `rustup target add {target}`"), BUILD_STD_HINT.to_owned()],
         ));
     }
     None

@@ -23,43 +23,43 @@ fn reasons(name: &str, triples: &[&str], glibc: Option<&str>) -> Vec<FailedCrate
 fn real_failures_are_explained() {
     #[rustfmt::skip]
     let cases: &[(&str, &str, &str, &[&str])] = &[
-        ("openssl-cross", "openssl-sys looks for openssl with pkg-config, which finds this machine's libraries but not the target's", ARM64,
+        ("openssl-cross", "openssl-sys uses pkg-config to find openssl, but pkg-config is not configured for cross-compiling", ARM64,
             &["openssl = { version = \"0.10\", features = [\"vendored\"] }", "sysroot-packages = [\"libssl-dev\"]",
               "platform.\"linux/arm64\" = { build-env = { PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/aarch64-linux-gnu/pkgconfig\" } }"]),
         ("openssl-headers", "openssl-sys cannot find openssl for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
         ("openssl-opensslv", "openssl-sys cannot find OpenSSL for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
-        ("pkg-config", "libdbus-sys runs pkg-config, which is not installed", ARM64, &["`apt-get install pkg-config`"]),
-        ("pkg-config-cross", "alsa-sys looks for alsa with pkg-config, which finds this machine's libraries but not the target's", ARM64,
-            &["use the Debian package for the target: sysroot-packages = [\"libasound2-dev\"]", "PKG_CONFIG_ALLOW_CROSS"]),
+        ("pkg-config", "libdbus-sys requires pkg-config, which is not installed", ARM64, &["`apt-get install pkg-config`"]),
+        ("pkg-config-cross", "alsa-sys uses pkg-config to find alsa, but pkg-config is not configured for cross-compiling", ARM64,
+            &["add the Debian package for the target: sysroot-packages = [\"libasound2-dev\"]", "PKG_CONFIG_ALLOW_CROSS"]),
         ("pkg-config-library", "alsa-sys cannot find alsa for the target", ARM64, &["[\"libasound2-dev\"]"]),
-        ("libclang", "app runs bindgen, which cannot find libclang", AMD64, &["`apt-get install libclang-dev`"]),
-        ("bindgen-headers", "app runs bindgen, which cannot find stddef.h for the target", ARM64_MUSL, &["`--linker zig`"]),
-        ("cmake", "app runs cmake, which is not installed", AMD64, &["`apt-get install cmake`"]),
+        ("libclang", "app uses bindgen, which cannot find libclang", AMD64, &["`apt-get install libclang-dev`"]),
+        ("bindgen-headers", "app uses bindgen, which cannot find stddef.h for the target", ARM64_MUSL, &["`--linker zig`"]),
+        ("cmake", "app requires cmake, which is not installed", AMD64, &["`apt-get install cmake`"]),
         ("cc", "app compiles C code, but aarch64-linux-musl-gcc is not installed", ARM64_MUSL, &["`--linker zig` (`pip install ziglang`)"]),
         ("cxx", "app compiles C++ code, but aarch64-linux-musl-g++ is not installed", ARM64_MUSL, &["`--linker zig` (`pip install ziglang`)"]),
         ("header", "app cannot find libpq-fe.h for the target", ARM64, &["pq-sys = { version = \"…\", features = [\"bundled\"] }", "[\"libpq-dev\"]"]),
-        ("c-code", "app contains C code that the compiler rejects: a.c: initializer element is not constant", ARM64, &["`--linker zig`"]),
-        ("perl", "openssl-sys runs perl, which is not installed", AMD64, &["`apt-get install perl`"]),
-        ("make", "openssl-sys runs make, which is not installed", AMD64, &["`apt-get install make`"]),
-        ("protoc", "app runs protoc, which is not installed", AMD64, &["`apt-get install protobuf-compiler`"]),
-        ("nasm", "app runs nasm, which is not installed", AMD64, &["`apt-get install nasm`"]),
-        ("go", "aws-lc-fips-sys runs go, which is not installed", AMD64, &["`apt-get install golang-go`"]),
+        ("c-code", "app contains C code that does not compile: a.c: initializer element is not constant", ARM64, &["`--linker zig`"]),
+        ("perl", "openssl-sys requires perl, which is not installed", AMD64, &["`apt-get install perl`"]),
+        ("make", "openssl-sys requires make, which is not installed", AMD64, &["`apt-get install make`"]),
+        ("protoc", "app requires protoc, which is not installed", AMD64, &["`apt-get install protobuf-compiler`"]),
+        ("nasm", "app requires nasm, which is not installed", AMD64, &["`apt-get install nasm`"]),
+        ("go", "aws-lc-fips-sys requires go, which is not installed", AMD64, &["`apt-get install golang-go`"]),
         ("library-ld", "app links against sqlite3, which is not available for the target", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
         ("library-lld", "app links against sqlite3, which is not available for the target", ARM64_MUSL, &["features = [\"bundled\"]", "libc = \"gnu\""]),
         ("library-zig", "app links against sqlite3, which is not available for the target", ARM64, &["features = [\"bundled\"]", "[\"libsqlite3-dev\"]"]),
         ("libstdcxx", "app links C++ code, but the linker cannot find a C++ standard library for the target", ARM64_MUSL, &["`--linker zig`"]),
         ("cxx-link", "app links C++ code, but the linker cannot find a C++ standard library for the target", AMD64, &["`--linker zig`", "`.cpp(true)`"]),
         ("atomic-64", "indicatif uses 64-bit atomics, which the target does not support", ARMV5, &["`portable-atomic`"]),
-        ("atomic", "app calls __atomic_fetch_add_16, for which the target has no instruction", ARM64, &["rustc-link-lib=atomic", "`--linker zig`"]),
+        ("atomic", "app calls __atomic_fetch_add_16 because the target has no native instruction for this operation", ARM64, &["rustc-link-lib=atomic", "`--linker zig`"]),
         ("glibc-floor", "app calls gettid, which requires glibc 2.30 or later, but glibc = \"2.17\" is set", ARM64, &["glibc = \"2.30\""]),
-        ("undefined", "app calls nowhere_to_be_found, which is not defined in any linked library", ARM64, &["rustc-link-lib=…"]),
+        ("undefined", "app calls nowhere_to_be_found, which is not defined in any linked library", ARM64, &["rustc-link-lib=NAME"]),
         ("linker", "app is linked with aarch64-unknown-linux-gnu-gcc, which is not installed", ARM64,
             &["`--linker zig`", "`apt-get install gcc-aarch64-linux-gnu`"]),
-        ("architecture-ld", "app links /workspace/lib/libsqlite3.so, which is for another architecture", ARM64, &["`file`"]),
-        ("architecture-lld", "app links /workspace/a.o, which is for another architecture", ARM64_MUSL, &["`file`"]),
-        ("architecture-object", "app links /workspace/a.o, which is for another architecture", ARM64, &["`file`"]),
-        ("killed", "app was killed while compiling, most likely because memory ran out", AMD64, &["`--jobs 1`"]),
-        ("killed-linker", "app was killed while compiling, most likely because memory ran out", ARM64, &["`--jobs 1`"]),
+        ("architecture-ld", "app links against /workspace/lib/libsqlite3.so, which was built for another architecture", ARM64, &["`-L` flag"]),
+        ("architecture-lld", "app links against /workspace/a.o, which was built for another architecture", ARM64_MUSL, &["`-L` flag"]),
+        ("architecture-object", "app links against /workspace/a.o, which was built for another architecture", ARM64, &["`-L` flag"]),
+        ("killed", "app was killed while compiling, most likely because the machine ran out of memory", AMD64, &["`--jobs 1`"]),
+        ("killed-linker", "app was killed while compiling, most likely because the machine ran out of memory", ARM64, &["`--jobs 1`"]),
         ("std", "app cannot find the standard library for powerpc64le-unknown-linux-musl", ARM64, &["`rustup target add powerpc64le-unknown-linux-musl`"]),
         ("no-space", "app ran out of disk space", AMD64, &["`df -h`"]),
         ("no-space-script", "app ran out of disk space", AMD64, &["`df -h`"]),
@@ -98,10 +98,7 @@ fn suggests_zig_unless_it_is_used_or_overridden() {
         (Some(&Linker::Zig), None),
         (
             Some(&configured),
-            Some(
-                "cargo's configuration sets the linker to my-ld, which overrides `--linker`: remove it to \
-                 use zig or gcc",
-            ),
+            Some("to use zig or gcc, remove the linker my-ld from cargo's configuration, which overrides `--linker`"),
         ),
     ] {
         let linkers = linker.into_iter().map(|linker| (ARM64, linker)).collect();
@@ -124,7 +121,7 @@ fn only_compiler_errors_with_a_location_are_explained() {
         let reason = found.first().map(|reason| reason.explanation.reason.clone());
         assert_eq!(
             reason,
-            expected.map(|reason| format!("contains C code that the compiler rejects: {reason}")),
+            expected.map(|reason| format!("contains C code that does not compile: {reason}")),
             "{lines}"
         );
     }
@@ -137,7 +134,7 @@ fn the_host_uses_installed_debian_packages() {
         library_hints::hints(crate::compile::debian_packages::for_library("alsa"), "alsa", &context).join("\n")
     };
     assert_eq!(hints(AMD64), "install the Debian package: `apt-get install libasound2-dev`");
-    assert_eq!(hints(ARM64), "use the Debian package for the target: sysroot-packages = [\"libasound2-dev\"]");
+    assert_eq!(hints(ARM64), "add the Debian package for the target: sysroot-packages = [\"libasound2-dev\"]");
 }
 
 #[test]

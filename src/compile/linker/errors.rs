@@ -5,14 +5,14 @@ use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
 
-/// Returns the error for a build without a usable linker, with hints for installing one. `only` limits the hints to
-/// that linker.
+/// Returns the error for a build without a usable linker, with hints for installing one. If `only` is set, hints are
+/// limited to that linker.
 pub(crate) fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>, target: &TargetFacts) -> Failure {
     let mut failure = Failure::new(Class::Toolchain, format!("{}: {problem}", Platform::describe_triple(triple)));
     let zig_helps = only != Some(LinkerChoice::Gcc);
     let gcc_helps = only != Some(LinkerChoice::Zig) && !triple.contains("-musl") && target.gcc.is_none();
     if zig_helps {
-        failure = failure.hint("install zig: `pip install ziglang`");
+        failure = failure.hint("install zig: `pip install ziglang`, or put `zig` on PATH");
     }
     if let (true, Some(prefix)) = (gcc_helps, Platform::gcc_prefix(triple)) {
         let or = if zig_helps { "or " } else { "" };
@@ -20,7 +20,7 @@ pub(crate) fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>,
     }
     if failure.hints().is_empty() {
         failure = failure.hint(
-            "no cross gcc is known for this target: use linker = \"zig\" (`pip install ziglang`), or remove `linker`",
+            "set linker = \"zig\" (`pip install ziglang`), or remove `linker`: no cross gcc is known for this target",
         );
     }
     failure
@@ -42,14 +42,14 @@ pub(crate) fn no_gcc(triple: &str, target: &TargetFacts) -> Failure {
         format!("{}: linker = \"gcc\" is set, but {name} is not on PATH{other}", Platform::describe_triple(triple));
     Failure::new(Class::Toolchain, message)
         .hint("remove `linker`: rust-lld and zig can link against musl")
-        .hint("or link against glibc: `--libc gnu`, with a base image that contains it")
+        .hint("or link against glibc: use `--libc gnu` and a base image with glibc")
 }
 
 /// Describes why a package's C code cannot be compiled. A cross gcc for glibc cannot be used for musl targets, because
 /// its object files refer to glibc symbols.
 pub(crate) fn no_c_compiler(package: &str, is_musl: bool, target: &TargetFacts) -> String {
     match target.other_libc_gcc.as_deref().filter(|_| is_musl) {
-        Some(gcc) => format!("{package} compiles C code, but {gcc} is for glibc and cannot be used with musl"),
+        Some(gcc) => format!("{package} compiles C code, but {gcc} supports only glibc, not musl"),
         None => format!("{package} compiles C code, but no C compiler was found for this target"),
     }
 }
@@ -58,7 +58,7 @@ pub(crate) fn no_c_compiler(package: &str, is_musl: bool, target: &TargetFacts) 
 pub(crate) fn sysroot_by_hand(triple: &str) -> String {
     let underscored = triple.replace('-', "_");
     format!(
-        "or provide the files yourself instead of using sysroot-packages: build-env = {{ {}_OPENSSL_DIR = \"…\", \
+        "or remove sysroot-packages, and set the library paths yourself: build-env = {{ {}_OPENSSL_DIR = \"…\", \
          PKG_CONFIG_SYSROOT_DIR_{underscored} = \"…\" }}; or enable the crate's `vendored` feature, or use rustls \
          instead of OpenSSL",
         underscored.to_uppercase()

@@ -28,5 +28,5 @@ fn unsupported(issue: &UnsupportedCrate, platforms: &str) -> Failure {
     let message = format!("{} does not compile for {platforms}: it {}", issue.package, issue.why);
     Failure::new(Class::Compile, message)
         .hint(issue.fix)
-        .hint(format!("or exclude {platforms} with `platforms` or `--platform`"))
+        .hint(format!("or exclude {platforms}: list only the other platforms in `platforms` or `--platform`"))
 }

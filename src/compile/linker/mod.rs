@@ -35,13 +35,13 @@ pub(crate) fn select(
     }
     if build.settings.glibc.is_some() {
         if tools.has_zig {
-            return selected(Linker::Zig, "can target a given version of glibc");
+            return selected(Linker::Zig, "can target a specific glibc version");
         }
-        let problem = "`glibc` requires zig, which is not installed";
+        let problem = "the `glibc` setting requires zig, which is not installed";
         return Err(no_linker(build.triple(), problem, Some(LinkerChoice::Zig), build.target));
     }
     if build.target.is_host {
-        return selected(Linker::Host, "native target of this machine");
+        return selected(Linker::Host, "this machine's native target");
     }
     first_usable(build, rust, tools)
 }
@@ -53,7 +53,7 @@ fn first_usable(build: &BuildFacts<'_>, rust: &RustToolchain, tools: &HostTools)
     let static_glibc = is_static_glibc(build);
     let compiles_c = if build.is_set_by_user("CC") { None } else { build.dependencies.needs_c.as_deref() };
     if build.is_musl() && target.self_contained && rust.has_rust_lld && compiles_c.is_none() {
-        return selected(Linker::RustLld, "pure-Rust musl binaries need no other tools");
+        return selected(Linker::RustLld, "pure-Rust musl binaries need no other linker");
     }
     if tools.has_zig && !static_glibc {
         return match compiles_c {
@@ -98,7 +98,7 @@ fn check_sysroot_packages(build: &BuildFacts<'_>, tools: &HostTools) -> Result<(
         let packages = build.settings.sysroot_packages.join(", ");
         let message = format!("{triple}: fetching {packages} requires {program}, which is not installed");
         return Err(Failure::new(Class::Toolchain, message)
-            .hint("on Debian and Ubuntu: `apt-get install apt dpkg`")
+            .hint("install it on Debian or Ubuntu: `apt-get install apt dpkg`")
             .hint(sysroot_by_hand(triple)));
     }
     Ok(())
@@ -128,7 +128,7 @@ fn check_glibc_floor(build: &BuildFacts<'_>) -> Result<(), Failure> {
     let triple = build.triple();
     let message = format!("{triple}: glibc = \"{floor}\" requires zig, but another linker is configured");
     Err(Failure::new(Class::Toolchain, message)
-        .hint("remove either `glibc` or the other linker, which is set by `linker` or in cargo's configuration"))
+        .hint("remove `glibc`, or remove the other linker, which is set by `linker` or by cargo's configuration"))
 }
 
 /// Returns a note if cargo's configuration overrides the linker in the settings. `platforms` is the display name of the
@@ -136,7 +136,8 @@ fn check_glibc_floor(build: &BuildFacts<'_>) -> Result<(), Failure> {
 pub(crate) fn note(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) -> Option<String> {
     match (linker, build.settings.linker) {
         (Linker::Configured(configured), Some(requested)) => Some(format!(
-            "{platforms}: linker = \"{requested}\" is ignored: cargo's configuration sets {configured} for {}",
+            "{platforms}: linker = \"{requested}\" is ignored: cargo's configuration sets the linker for {} \
+             to {configured}",
             build.triple()
         )),
         _ => None,
@@ -314,11 +315,11 @@ mod tests {
         assert!(select(&build(GNU), &with(false)).is_err());
         let forced = BuildSettings { linker: Some(LinkerChoice::Cross), ..build(GNU) };
         assert_eq!(select(&forced, &with(true)).unwrap().why, "explicitly requested");
-        assert!(select(&forced, &with(false)).unwrap_err().to_string().contains("neither docker nor podman"));
+        assert!(select(&forced, &with(false)).unwrap_err().to_string().contains("neither Docker nor Podman"));
         let packages = BuildSettings { sysroot_packages: vec!["libssl-dev".into()], ..forced.clone() };
         assert!(select(&packages, &with(true)).unwrap_err().hints()[0].contains("`pre-build` in Cross.toml"));
         let none = select(&forced, &facts(|_, _| ())).unwrap_err();
-        assert_eq!(none.hints(), ["install it: `cargo install cross --locked`"]);
+        assert_eq!(none.hints(), ["install cross: `cargo install cross --locked`"]);
     }
 
     #[test]
@@ -328,7 +329,10 @@ mod tests {
         assert_eq!(failure.to_string(), "linux/arm64, aarch64-unknown-linux-gnu: no linker found for this target");
         assert_eq!(
             failure.hints(),
-            ["install zig: `pip install ziglang`", "or install a cross gcc: `apt-get install gcc-aarch64-linux-gnu`"]
+            [
+                "install zig: `pip install ziglang`, or put `zig` on PATH",
+                "or install a cross gcc: `apt-get install gcc-aarch64-linux-gnu`"
+            ]
         );
 
         let failure = select(&build(MUSL), &facts(|facts, _| compile_c(facts))).unwrap_err();
@@ -340,16 +344,16 @@ mod tests {
         let failure = select(&build(MUSL), &only_gnu).unwrap_err();
         assert_eq!(
             failure.to_string(),
-            "linux/arm64, aarch64-unknown-linux-musl: ring compiles C code, but aarch64-linux-gnu-gcc is for glibc and \
-             cannot be used with musl"
+            "linux/arm64, aarch64-unknown-linux-musl: ring compiles C code, but aarch64-linux-gnu-gcc supports \
+             only glibc, not musl"
         );
-        assert_eq!(failure.hints(), ["install zig: `pip install ziglang`"]);
+        assert_eq!(failure.hints(), ["install zig: `pip install ziglang`, or put `zig` on PATH"]);
 
         let floor = BuildSettings { glibc: Some("2.28".into()), ..build(GNU) };
         let gcc = BuildSettings { linker: Some(LinkerChoice::Gcc), ..floor.clone() };
         assert!(select(&gcc, &none).unwrap_err().to_string().contains("glibc = \"2.28\" requires zig"));
         let failure = select(&floor, &none).unwrap_err().to_string();
-        assert!(failure.contains("`glibc` requires zig, which is not installed"), "{failure}");
+        assert!(failure.contains("the `glibc` setting requires zig, which is not installed"), "{failure}");
         let zig = BuildSettings { linker: Some(LinkerChoice::Zig), ..build(GNU) };
         let linked_statically = BuildSettings { rustflags: vec!["-Ctarget-feature=+crt-static".into()], ..zig.clone() };
         assert!(select(&linked_statically, &none).unwrap_err().to_string().contains("cannot link glibc statically"));

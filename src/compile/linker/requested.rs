@@ -23,13 +23,13 @@ pub(crate) fn requested(
                 format!("linker = \"host\" is set, but the {} compiler cannot link for this target", rust.host);
             let message = format!("{}: {problem}", Platform::describe_triple(triple));
             Err(Failure::new(Class::Toolchain, message).hint(
-                "remove `linker` to have a linker chosen automatically, or set it only for platforms that the host can \
-                 link for",
+                "remove `linker` to choose one automatically, or set it only for platforms that this host's linker \
+                 supports",
             ))
         }
         LinkerChoice::RustLld if !build.target.self_contained => {
             let message = format!(
-                "{triple}: linker = \"rust-lld\" is set, but the toolchain includes no C runtime for this target"
+                "{triple}: linker = \"rust-lld\" is set, but the toolchain does not include a C runtime for this target"
             );
             Err(Failure::new(Class::Toolchain, message).hint("use a musl target, or set linker = \"zig\""))
         }
@@ -55,7 +55,7 @@ pub(crate) fn requested(
             }
             None => {
                 let message = format!("{triple}: linker = \"cross\" is set, but cross is not installed");
-                Err(Failure::new(Class::Toolchain, message).hint("install it: `cargo install cross --locked`"))
+                Err(Failure::new(Class::Toolchain, message).hint("install cross: `cargo install cross --locked`"))
             }
         },
     }

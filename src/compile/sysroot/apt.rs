@@ -67,7 +67,7 @@ fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
     let Apt { sysroot, ui, .. } = *apt;
     apt.create_dirs()?;
     let _lock = fs::lock_file(&apt.root.join("lock"), || {
-        ui.status("Blocking", format!("waiting for another run that uses {}", apt.root));
+        ui.status("Blocking", format!("waiting for another run to release {}", apt.root));
     })?;
     fs_err::write(apt.root.join("apt.conf"), apt.config())?;
     let _progress = ui.bars().elapsed("Fetching");
@@ -91,7 +91,7 @@ fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
         let output = cmd.output()?;
         if !output.status.success() {
             let message = format!("cannot unpack {}: {}", package.with_version(), output.stderr.trim());
-            return Err(Failure::new(Class::Toolchain, message).hint("check the free disk space: `df -h`").into());
+            return Err(Failure::new(Class::Toolchain, message).hint("check the available disk space: `df -h`").into());
         }
     }
     relocate::relocate(dir, &sysroot.multiarch)?;
@@ -188,8 +188,8 @@ impl<'a> Apt<'a> {
         let names = || missing.iter().map(|package| package.with_version());
         let request = format!("{} for {}", names().collect::<Vec<_>>().join(", "), self.sysroot.platform);
         if self.offline {
-            return Err(Failure::new(Class::Toolchain, format!("{request} has not been fetched yet"))
-                .hint("run the same command once without `--offline`")
+            return Err(Failure::new(Class::Toolchain, format!("not fetched yet: {request}"))
+                .hint("run the command once without `--offline`")
                 .into());
         }
         let download_dir = tempfile::tempdir_in(&self.root)?;
@@ -201,7 +201,7 @@ impl<'a> Apt<'a> {
                 Class::Toolchain,
                 format!("apt cannot fetch {request}: {}", first_error(&output.stderr)),
             )
-            .hint("try again: the mirror may have been updated in the meantime")
+            .hint("try again: the mirror may have changed during the download")
             .hint("check that your package sources are reachable: `apt-get update`")
             .into());
         }
@@ -215,12 +215,12 @@ impl<'a> Apt<'a> {
                 return Err(Failure::new(
                     Class::Toolchain,
                     format!(
-                        "apt fetched {} with an unexpected hash: expected sha256 {}",
+                        "the downloaded package {} does not match the expected sha256 {}",
                         package.with_version(),
                         package.sha256
                     ),
                 )
-                .hint("try again: the mirror may have been updated in the meantime")
+                .hint("try again: the mirror may have changed during the download")
                 .into());
             }
         }
@@ -236,14 +236,14 @@ impl<'a> Apt<'a> {
             .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains(&list)));
         let failure = |message: String| Failure::new(Class::Toolchain, message);
         if has_lists {
-            return failure(format!("apt found no package '{name}' for {platform}")).hint(format!(
+            return failure(format!("apt cannot find a package '{name}' for {platform}")).hint(format!(
                 "list available packages: `apt-cache -c {}/apt.conf search --names-only '^lib.*-dev$'`",
                 self.root
             ));
         }
         if self.offline {
             return failure(format!("apt's package lists for {platform} have not been fetched yet"))
-                .hint("run the same command once without `--offline`");
+                .hint("run the command once without `--offline`");
         }
         let update_error = first_error(update_errors);
         let message = if update_error.is_empty() {
@@ -256,8 +256,8 @@ impl<'a> Apt<'a> {
         failure(message)
             .hint("check that your package sources are reachable: `apt-get update`")
             .hint(format!(
-                "or add a source with [arch={architecture}]: Debian has supported riscv64 since version 13, and \
-                 Ubuntu has all architectures except amd64 and i386 in its ports archive"
+                "or add a package source with [arch={architecture}] (riscv64 requires Debian 13 or later; on Ubuntu, \
+                 all architectures except amd64 and i386 are on ports.ubuntu.com)"
             ))
             .hint(sysroot_by_hand(platform.triple(Libc::Gnu)))
     }

@@ -47,7 +47,7 @@ fn merge(from: &Utf8Path, into: &Utf8Path) -> Result<()> {
         if path.is_dir() {
             merge(path, &to)?;
         } else if !to.exists() && path.is_file() {
-            // Copy the targets of links, because relative links would be broken in the other directory.
+            // Copy the file that a link points to, because a relative link would be broken in the other directory.
             fs_err::copy(path, &to)?;
         }
     }

@@ -101,14 +101,14 @@ fn requires_tls(name: Option<&str>, info: &BuilderInfo, docker: &DockerStatus, h
 fn classic_store(name: &str) -> Failure {
     let message = format!("builder '{name}' cannot build multi-platform images: Docker uses its classic image store");
     Failure::new(Class::Engine, message).hint(
-        "turn on the containerd image store (https://docs.docker.com/engine/storage/containerd/), or remove `builder`",
+        "enable the containerd image store (https://docs.docker.com/engine/storage/containerd/), or remove `builder`",
     )
 }
 
 fn https_only(name: &str, driver: &str, host: &str, image: &str) -> Failure {
     let message = format!("builder '{name}' does not allow plain HTTP to {host}, which {image} requires");
     let failure = Failure::new(Class::Engine, message)
-        .hint("remove `builder` so that a suitable one is created, or use the embedded engine: `--engine embedded`");
+        .hint("remove `builder` to have a suitable one created, or use the embedded engine: `--engine embedded`");
     if driver == "docker" {
         failure.hint(format!("or allow plain HTTP in Docker's daemon.json: \"insecure-registries\": [\"{host}\"]"))
     } else {
@@ -183,11 +183,11 @@ fn creation_failed(name: &str, to_create: &BuilderToCreate, stderr: &str) -> Fai
             .hint("install a newer docker-buildx: https://docs.docker.com/build/concepts/overview/#install-buildx");
     }
     let alternative = if to_create.config.is_empty() {
-        "or turn on Docker's containerd image store, which needs no builder: https://docs.docker.com/engine/storage/containerd/"
+        "or enable Docker's containerd image store, which needs no builder: https://docs.docker.com/engine/storage/containerd/"
     } else {
         "or use the embedded engine, which needs no builder: `--engine embedded`"
     };
     failure("BuildKit did not start")
-        .hint("check that the Docker daemon can pull moby/buildkit:buildx-stable-1 (network, proxy settings)")
+        .hint("check the daemon's network and proxy settings: `docker pull moby/buildkit:buildx-stable-1` must work")
         .hint(alternative)
 }

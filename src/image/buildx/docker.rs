@@ -211,7 +211,7 @@ impl DockerStatus {
 
 fn check_version(version: Option<&str>) -> Result<(), Failure> {
     let install =
-        "install buildx: `apt-get install docker-buildx-plugin` (from Docker) or `docker-buildx` (from Debian)";
+        "install buildx: `apt-get install docker-buildx-plugin` (Docker's package) or `docker-buildx` (Debian's)";
     let Some(version) = version else {
         return Err(Failure::new(Class::Engine, "docker buildx is not installed").hint(install));
     };

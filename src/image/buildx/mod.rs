@@ -101,7 +101,7 @@ impl BuildxEngine<'_> {
         let failure = format!("failed to build image '{}'", image.name);
         ui.timed(Phase::Layout, format_args!("{} by buildx", image.name), || {
             commands.iter().try_for_each(|BuildCommand { cmd, layout_dir }| {
-                // If the layout already existed, buildx would add the image to it.
+                // Remove an existing layout, because buildx would add the image to it.
                 if layout_dir.exists() {
                     fs_err::remove_dir_all(layout_dir)?;
                 }
@@ -169,7 +169,7 @@ fn run(cmd: &Cmd, failure: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
         Failure::new(Class::Registry, message).hint("log in: `docker login REGISTRY`")
     } else {
         Failure::new(Class::Engine, message)
-            .hint(format!("inspect the build context: {context}"))
+            .hint(format!("inspect the build context in {context}"))
             .hint("run again with `-vv` to see the full buildx output")
     }
     .into())

@@ -39,7 +39,7 @@ pub(crate) fn check(
         format!("image '{image}': the template contains RUN, but this machine cannot run programs for {names}"),
     )
     .hint(format!("install QEMU: `{}`", install_command(&missing)))
-    .hint("or remove RUN from the template: COPY does not need emulation"))
+    .hint("or remove the RUN instructions from the template: COPY does not need emulation"))
 }
 
 /// Returns the platforms whose programs cannot run in containers on this machine. `host` is the machine's target
@@ -65,7 +65,7 @@ impl BinfmtHandler {
         match self {
             BinfmtHandler::None | BinfmtHandler::Fixed => None,
             BinfmtHandler::Disabled => Some("binfmt_misc handler is disabled"),
-            BinfmtHandler::NotFixed => Some("binfmt_misc handler lacks flag F, which containers require"),
+            BinfmtHandler::NotFixed => Some("binfmt_misc handler lacks the F flag, which containers require"),
         }
     }
 }

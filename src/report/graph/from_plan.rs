@@ -15,14 +15,14 @@ use crate::report::plan_table::{references, template_name};
 /// The identity of a node. Objects with equal keys share a node.
 #[derive(PartialEq, Eq, Hash)]
 enum NodeKey<'a> {
-    /// The index of the cargo run.
+    /// A cargo process, identified by its index.
     Process(usize),
     Target(&'a BuildSettings),
     Binary(&'a BuildSettings, &'a Binary),
     Base(&'a str),
-    /// The index of the image and the platform within it.
+    /// A platform of an image. The number is the image's index.
     Platform(usize, Platform),
-    /// The index of the image.
+    /// An image, identified by its index.
     Image(usize),
     Reference(String),
 }

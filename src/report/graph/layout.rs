@@ -69,7 +69,7 @@ struct NodeLine {
     is_name: bool,
 }
 
-/// A column of the picture.
+/// A column of the graph layout.
 struct Column {
     heading: String,
     /// Indexes of the nodes, from top to bottom.
@@ -78,7 +78,7 @@ struct Column {
     width: f64,
 }
 
-/// Computes the positions of everything in the picture of a graph.
+/// Computes the layout of a graph: the positions of all boxes, edges, and lines of text.
 pub(crate) fn layout(graph: &Graph) -> Picture {
     let lines: Vec<Vec<NodeLine>> = graph.nodes.iter().map(node_lines).collect();
     let heights: Vec<f64> = lines.iter().map(|lines| lines.len() as f64 * LINE_HEIGHT + 2.0 * PADDING).collect();
@@ -200,8 +200,8 @@ fn place_column<I: Iterator<Item = usize>>(
 /// Returns centers at which the boxes do not overlap, given the preferred center and the height of each box. Boxes that
 /// would overlap are stacked at the position with the smallest mean offset from their preferred centers.
 fn spread(boxes: &[(f64, f64)]) -> Vec<f64> {
-    // Each block is a stack of boxes. It consists of the top edges that its boxes would prefer for the block, and of
-    // the block's height.
+    // Each block is a stack of boxes, described by the block's height and by the top edge that each of its boxes would
+    // prefer for the block.
     let mut blocks: Vec<(Vec<f64>, f64)> = Vec::new();
     for (center, height) in boxes {
         let mut block = (vec![center - height / 2.0], height + GAP);

@@ -22,7 +22,7 @@ pub(crate) enum NodeKind {
 }
 
 impl NodeKind {
-    /// The columns of the picture, from left to right.
+    /// The kinds of nodes in each column of the graph layout, from left to right.
     const COLUMNS: [&[NodeKind]; 6] = [
         &[NodeKind::Process],
         &[NodeKind::Target],

@@ -1,4 +1,4 @@
-//! Wraps text for pictures.
+//! Wraps text to fit into the boxes of a graph.
 
 use unicode_width::UnicodeWidthChar;
 
@@ -20,7 +20,7 @@ pub(crate) fn wrap(text: &str, columns: usize, max_lines: usize) -> Vec<String> 
         } else if after_separator > 0 {
             after_separator
         } else {
-            // Text without separators is broken anywhere, but each line gets at least one character.
+            // Text without separators may be broken anywhere, but each line contains at least one character.
             fitting.max(rest.chars().next().map_or(1, char::len_utf8))
         };
         lines.push(rest[..end].trim_end().to_owned());

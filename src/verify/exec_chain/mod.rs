@@ -193,7 +193,8 @@ impl<'a> Tracer<'a> {
         self.chain.findings.extend(requester.not_found(path, &reason));
     }
 
-    /// Returns the first executable file with this name in PATH, or simply the first file if none is executable.
+    /// Returns the first executable file with this name in PATH, or the first file with this name if none is
+    /// executable.
     fn find_in_path(&self, name: &str) -> Option<FoundProgram<'a>> {
         let context = &self.context;
         let mut first = None;

@@ -21,7 +21,8 @@ const QEMU_PATH: &str = "/.multiarch-qemu";
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 const NOBODY_ID: u64 = 65534;
 
-/// Reports whether an isolation works on this machine, by using it to run `true` in the machine's own root directory.
+/// Reports whether a kind of isolation works on this machine, by using it to run `true` in the machine's own root
+/// directory.
 pub(crate) fn is_possible(isolation: Isolation, ui: &Ui) -> Result<bool> {
     let is_root = rustix::process::geteuid().is_root();
     if find_program("unshare").is_none() || is_root != (isolation != Isolation::UserNamespace) {
@@ -61,7 +62,7 @@ pub(crate) fn isolated_command(root: &Utf8Path, command: &SmokeCommand, isolatio
             cmd.args(["sh", "-c", &mount_command_line(), "sh", root.as_str(), "env"])
         }
     };
-    // `unshare` needs its full path, because from here on, PATH is the image's.
+    // Use the full path of `unshare`, because the command runs with the image's PATH.
     let unshare = find_program("unshare").unwrap_or_else(|| "unshare".into());
     let cmd =
         cmd.arg("-i").args(&command.env).arg(unshare).args(unshare_options(root.as_str(), &command.workdir, user));
@@ -84,7 +85,7 @@ fn qemu_command(qemu: &Path, command: &SmokeCommand) -> [std::ffi::OsString; 3] 
     [qemu.into(), "-0".into(), command.words[0].clone().into()]
 }
 
-/// Returns the command that creates an isolation's namespaces. Empty if the isolation uses none.
+/// Returns the command that creates the namespaces for a kind of isolation. Empty if it uses no namespaces.
 fn namespace_command(isolation: Isolation) -> Vec<&'static str> {
     let command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net"];
     match isolation {

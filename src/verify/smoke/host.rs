@@ -29,9 +29,9 @@ pub(crate) struct DockerDaemon {
 /// A way to run a program with a given directory as its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Isolation {
-    /// As root, with namespaces for processes and the network.
+    /// As root, in separate process and network namespaces.
     Namespaces,
-    /// As any user, who becomes root in a user namespace.
+    /// As an unprivileged user, mapped to root in a user namespace.
     UserNamespace,
     /// As root, without namespaces.
     ChangeRoot,

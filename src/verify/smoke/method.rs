@@ -9,26 +9,26 @@ use crate::platform::Platform;
 /// A way to run a platform's image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Runner {
-    /// With `docker run`.
+    /// Runs the image with `docker run`.
     Docker {
         emulated: bool,
     },
-    /// Directly on the kernel, with the unpacked image as the root directory.
+    /// Runs the program directly on the kernel, with the unpacked image as its root directory.
     Isolated {
         isolation: Isolation,
         emulated: bool,
     },
-    /// With a QEMU binary that is copied into the unpacked image and uses it as its root directory.
+    /// Runs the program with a QEMU binary that is copied into the unpacked image, which becomes QEMU's root directory.
     IsolatedQemu {
         isolation: Isolation,
         qemu: PathBuf,
     },
-    /// With a QEMU binary that looks for files in the unpacked image first.
+    /// Runs the program with a QEMU binary that looks for files in the unpacked image first.
     Qemu(PathBuf),
     NotRun(NotRunReason),
 }
 
-/// Why an image cannot be run, and a command that fixes it.
+/// Why an image cannot be run, and a command that fixes the problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NotRunReason {
     pub reason: String,
@@ -76,17 +76,18 @@ impl Runner {
 
 fn not_run_reason(platform: Platform, kernel_can_run: bool, has_qemu: bool) -> NotRunReason {
     if !cfg!(target_os = "linux") {
-        let reason = "Docker is not running, and this machine does not run Linux".to_owned();
+        let reason = "Docker is not running, and the host is not Linux".to_owned();
         return NotRunReason { reason, fix: "open -a Docker" };
     }
     if kernel_can_run {
-        let reason = "Docker is not running, and smoke runs without Docker need root or user namespaces".to_owned();
+        let reason = "Docker is not running, and smoke runs without Docker require root or user namespaces".to_owned();
         return NotRunReason { reason, fix: "sudo systemctl start docker" };
     }
     let architecture = platform.architecture();
     if has_qemu {
-        let reason =
-            format!("programs that start other programs need QEMU for {architecture} in the kernel (binfmt_misc)");
+        let reason = format!(
+            "the program may start other programs, which requires QEMU for {architecture} in the kernel (binfmt_misc)"
+        );
         return NotRunReason { reason, fix: "sudo apt install qemu-user-static binfmt-support" };
     }
     let reason = format!("QEMU for {architecture} is not installed");
@@ -174,7 +175,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn explains_why_a_platform_cannot_run() {
         for (words, target, single_program, reason, fix) in [
-            ("linux/amd64", "linux/amd64", true, "need root or user namespaces", "systemctl start docker"),
+            ("linux/amd64", "linux/amd64", true, "require root or user namespaces", "systemctl start docker"),
             (
                 "linux/amd64 emulated:linux/arm64",
                 "linux/arm64",

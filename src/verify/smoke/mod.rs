@@ -117,7 +117,8 @@ impl ImageRun<'_> {
             Attempt::Finished(run) => {
                 if let Some(ending) = run.failure() {
                     let problem = format!("smoke run `{line}` {ending}");
-                    return Ok(Outcome::Failed(FailedSmokeRun { problem, last_lines: run.last_lines }));
+                    let hint = run.failure_hint(self.arguments, command.user.as_ref());
+                    return Ok(Outcome::Failed(FailedSmokeRun { problem, hint, last_lines: run.last_lines }));
                 }
                 let printed = run.first_line.as_ref().map(|first| format!(": {first}")).unwrap_or_default();
                 let method = runner.method();
@@ -137,7 +138,7 @@ impl ImageRun<'_> {
         root: &RootFs,
     ) -> Result<Attempt> {
         let dir = TempDir::new_in(self.dir)?;
-        let dir = Utf8Path::from_path(dir.path()).context("the path of the temporary directory is not valid UTF-8")?;
+        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is not valid UTF-8")?;
         let unpack = || self.unpack(command, layers, root, dir);
         let run = |cmd| -> Result<FinishedRun> { run_command(&cmd, self.ui) };
         Ok(match runner {
@@ -194,6 +195,7 @@ impl ImageRun<'_> {
 struct FailedSmokeRun {
     /// The command, and how it ended.
     problem: String,
+    hint: String,
     last_lines: VecDeque<String>,
 }
 
@@ -203,7 +205,6 @@ impl FailedSmokeRun {
         if !ui.is_verbose() {
             self.last_lines.iter().for_each(|line| ui.child(line));
         }
-        image_failure(&image.name, format!("{platform}: {}", self.problem))
-            .hint("use arguments that make the program exit on its own with status 0, such as smoke = [\"--version\"]")
+        image_failure(&image.name, format!("{platform}: {}", self.problem)).hint(self.hint)
     }
 }

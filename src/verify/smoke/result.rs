@@ -31,15 +31,15 @@ pub(crate) struct SmokeResult {
 #[cfg_attr(test, schemars(rename = "How"))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SmokeMethod {
-    /// In the unpacked image, on this machine's own processor.
+    /// The program ran in the unpacked image, without emulation.
     Native,
-    /// In Docker.
+    /// The image ran in Docker, without emulation.
     Docker,
-    /// In Docker, emulated by QEMU.
+    /// The image ran in Docker, emulated by QEMU.
     DockerQemu,
-    /// In the unpacked image, emulated by QEMU.
+    /// The program ran in the unpacked image, emulated by QEMU.
     Qemu,
-    /// Not run at all.
+    /// The platform was not run.
     NotRun,
 }
 

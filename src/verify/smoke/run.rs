@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::process::{self, Cmd, Line};
 use crate::ui::Ui;
+use crate::verify::exec_context::User;
 
 /// Maximum duration of a smoke run.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -45,6 +46,28 @@ impl FinishedRun {
             None => Some(format!("was killed by {}", process::ended(status))),
         }
     }
+
+    /// Returns a hint for a failed run with these arguments. `user` is the image's user.
+    pub(crate) fn failure_hint(&self, arguments: &[String], user: Option<&User>) -> String {
+        let Some(status) = self.status else { return timeout_hint(arguments) };
+        let output = if self.last_lines.is_empty() { "the program printed nothing" } else { "its output is above" };
+        match user {
+            Some(user) if user.uid != 0 && status.code().is_some() => format!(
+                "{output}; the image's user is {}:{} and may be unable to write outside of /tmp",
+                user.uid, user.gid
+            ),
+            _ => {
+                format!("{output}; to debug the program, load the image with `cargo multiarch build --load` and run it")
+            }
+        }
+    }
+}
+
+/// Returns a hint for a program that did not exit in time, with example arguments other than the ones that were used.
+fn timeout_hint(arguments: &[String]) -> String {
+    let unused = ["--version", "--help"].into_iter().find(|example| arguments.iter().all(|used| used != example));
+    let example = unused.map(|example| format!(", such as {example}")).unwrap_or_default();
+    format!("the program kept running: use arguments that make it exit{example}")
 }
 
 /// Runs a command until it exits or reaches the time limit.
@@ -68,4 +91,34 @@ pub(crate) fn run_command(cmd: &Cmd, ui: &Ui) -> Result<FinishedRun> {
         last_lines.push_back(line);
     })?;
     Ok(FinishedRun { status, first_line: first_stdout.or(first_stderr), last_lines })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn hints_depend_on_how_the_run_failed() {
+        let user = |uid| User { name: String::new(), uid, gid: uid, groups: Vec::new() };
+        for (status, line, arguments, uid, expected) in [
+            (None, None, vec!["serve"], 1000, "use arguments that make it exit, such as --version"),
+            (None, None, vec!["--version"], 1000, "use arguments that make it exit, such as --help"),
+            (None, None, vec!["--version", "--help"], 1000, "use arguments that make it exit"),
+            (Some(3 << 8), Some("failed"), vec![], 1000, "its output is above; the image's user is 1000:1000 and may"),
+            (Some(3 << 8), None, vec![], 1000, "the program printed nothing; the image's user is 1000:1000 and may"),
+            (Some(3 << 8), Some("failed"), vec![], 0, "its output is above; to debug the program"),
+            (Some(11), None, vec![], 1000, "the program printed nothing; to debug the program"),
+        ] {
+            let run = FinishedRun {
+                status: status.map(ExitStatus::from_raw),
+                first_line: None,
+                last_lines: line.map(str::to_owned).into_iter().collect(),
+            };
+            let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+            let hint = run.failure_hint(&arguments, Some(&user(uid)));
+            assert!(hint.contains(expected), "{hint}");
+        }
+    }
 }

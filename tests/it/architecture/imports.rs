@@ -27,7 +27,8 @@ struct Node {
     children: HashMap<String, ModuleId>,
 }
 
-/// What a name or a path refers to. It can be both a module and an item, because a function may have a module's name.
+/// What a name or path refers to. This can be a module and an item at once, because a function can share its name with
+/// a module.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Meaning {
     module: Option<ModuleId>,

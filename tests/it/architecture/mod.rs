@@ -1,8 +1,8 @@
 //! Checks that imports in `src` follow the order of `LEVELS` and have no cycles, and that files have module docs.
 //!
-//! `PRINT_EDGES=1 cargo test --test it architecture::print -- --nocapture` prints the names that each file imports
-//! from other files, and all import cycles. `[cycle]` marks imports that are part of a cycle. `PRINT_EDGES=compile/`
-//! prints only imports by and of files in that directory.
+//! `PRINT_EDGES=1 cargo test --test it architecture::print -- --nocapture` prints the names that each file imports from
+//! other files, and all import cycles. `[cycle]` marks imports that are part of a cycle. `PRINT_EDGES=compile/` prints
+//! only the imports by or of files in that directory.
 
 mod graph;
 mod imports;

@@ -72,7 +72,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Simulates an action as far as the tested jobs need it, and returns its outputs.
+    /// Simulates the parts of an action that the tested jobs need, and returns its outputs.
     fn action(&mut self, action: &str, with: &BTreeMap<String, String>) -> Map<String, Value> {
         let name = action.trim_start_matches("https://data.forgejo.org/").split('@').next().unwrap();
         match name {

@@ -76,7 +76,8 @@ fn output_files_do_not_make_the_work_tree_dirty() {
         let args = [&["publish", "--platform", "linux/amd64", "--registry", &registry.host][..], &outputs].concat();
         embedded(&project, &args).finish().stderr_lacks("dirty");
     }
-    // Without these flags, only the OCI layout is recognized as the output of an earlier run.
+    // Without these flags, the program does not know which files are outputs of an earlier run. It recognizes only the
+    // OCI layout.
     let args = ["build", "--platform", "linux/amd64"];
     let finished = embedded(&project, &args).finish();
     finished.stderr_has(&["uncommitted changes (d, out.tar and 1 more): tags end in '-dirty'"]);

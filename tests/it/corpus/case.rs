@@ -11,7 +11,7 @@ pub enum Proof {
     Emulated,
     /// Docker refuses to load the image, or skopeo refuses to copy it.
     Refused,
-    /// No other tool confirms the case: the image may start, or whether it starts depends on the CPU.
+    /// No other tool confirms the case: the image may start after all, or may start only on some CPUs.
     None,
 }
 

@@ -19,7 +19,7 @@ fn invocations(line: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Returns all inline code and all lines of code blocks, with continuation lines joined. Each comes with its page.
+/// Returns all inline code and all lines of code blocks, each with its page. Continuation lines are joined.
 fn command_lines() -> Vec<(String, String)> {
     let code = Regex::new(r"`([^`\n]*cargo multiarch [^`\n]+)`").unwrap();
     let in_blocks = blocks().into_iter().filter(|block| ["sh", "console", "yaml"].contains(&block.language.as_str()));

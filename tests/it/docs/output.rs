@@ -6,8 +6,8 @@ use super::{block, check_output, root};
 use crate::corpus::history;
 use crate::support::{Fakes, Project};
 
-/// Returns what a terminal shows after a run of `verify`: the first line of stderr, the table on stdout, and then the
-/// findings on stderr.
+/// Returns the output of a `verify` run as a terminal shows it: the first line of stderr, the table on stdout, and then
+/// the findings on stderr.
 fn terminal(output: &Output) -> String {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let (announced, found) = stderr.split_once('\n').unwrap();

@@ -3,7 +3,7 @@
 use super::check_output;
 use crate::support::{FakeRegistry, Fakes, Finished, Project, Run, find};
 
-/// Compares what a terminal shows with docs/output/NAME.txt.
+/// Compares a command and its terminal output with docs/output/NAME.txt.
 fn check(name: &str, project: &Project, args: &str, finished: &Finished) {
     let dir = std::fs::canonicalize(project.path()).unwrap().display().to_string();
     let shown = format!("{}{}", finished.stderr, finished.stdout).replace(&dir, "…");

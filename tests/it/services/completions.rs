@@ -43,7 +43,7 @@ fn fish_completes_commands_flags_and_values() {
 }
 
 /// A script that types into an interactive zsh and prints the command line that the program receives. `$1` is the
-/// directory of our completions, and `$2` that of cargo's.
+/// directory of this program's completions, and `$2` is that of cargo's.
 const ZSH: &str = r#"
 zmodload zsh/zpty
 zpty shell "TERM=dumb zsh -f -i"

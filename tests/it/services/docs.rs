@@ -69,8 +69,8 @@ fn output_of_docker_run() {
     check_output("docker-run", &runs.concat());
 }
 
-/// Runs `cargo multiarch ARGS` in a project, and returns the command and its output. `registry` takes the place of
-/// `localhost:5000`.
+/// Runs `cargo multiarch ARGS` in a project, and returns the command and its output. The command uses `registry` in
+/// place of `localhost:5000`.
 fn shown(project: &Project, args: &str, registry: &str) -> String {
     let real = args.replace("localhost:5000", registry);
     let run = project.run(&shell_words::split(&real).unwrap().iter().map(String::as_str).collect::<Vec<_>>());

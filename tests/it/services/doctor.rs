@@ -81,7 +81,7 @@ fn doctor_finds_the_classic_image_store() {
         "'multiarch' does not exist yet",
         "docker buildx create --name multiarch",
     );
-    // The fix works if the builder's image can be pulled, and fails without network access.
+    // The fix succeeds if the builder's image can be pulled, and fails without network access.
     let (mut command, _dirs) = run(&["--fix"]).into_command();
     let output = command.output().unwrap();
     let status = output.status;
@@ -187,7 +187,7 @@ fn doctor_checks_emulation_in_the_kernel() {
     let line =
         r":qemu-loongarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x02\x01::/bin/true:";
     let _handler = Handler::register("qemu-loongarch64", line);
-    doctor("linux/loong64", 6).finding("error", "emulation", "linux/loong64 (its handler lacks the flag F");
+    doctor("linux/loong64", 6).finding("error", "emulation", "linux/loong64 (binfmt_misc handler lacks the F flag");
     std::fs::write("/proc/sys/fs/binfmt_misc/qemu-loongarch64", "0").unwrap();
     doctor("linux/loong64", 6).finding("error", "emulation", "linux/loong64 (binfmt_misc handler is disabled)");
 }

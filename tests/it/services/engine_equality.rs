@@ -1,5 +1,5 @@
-//! Checks that buildx and the embedded engine produce the same merged root file system and the same config. The history
-//! texts, `created`, and the distribution of files across layers may differ.
+//! Checks that buildx and the embedded engine produce the same merged root file system and the same config. The text of
+//! history entries, the `created` timestamp, and how files are split across layers may differ.
 
 use std::collections::BTreeMap;
 use std::io::Read;

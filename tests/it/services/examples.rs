@@ -69,7 +69,7 @@ fn hello() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn service() {
-    // Together with PLATFORMS, these are all platforms in the example's configuration.
+    // Together with PLATFORMS, these are all the platforms in the example's configuration.
     let (reference, finished) = published("service", &["--platform", "linux/arm/v7,linux/riscv64"]);
     finished.stderr_has(&[
         "Ran service --version for linux/amd64, in Docker: service 0.1.0 on x86_64\n",

@@ -67,7 +67,7 @@ fn classic_image_store_gets_a_builder_or_is_reported() {
     let output = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("'multiarch'"), "{stderr}");
-    // This works if the builder's image can be pulled. Without network access, the error names that image.
+    // This command succeeds if the builder's image can be pulled. Without network access, the error names that image.
     match output.status.code() {
         Some(0) => assert!(digest(&format!("{registry}/app:latest")).is_some()),
         code => {

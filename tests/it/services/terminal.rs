@@ -166,7 +166,8 @@ fn progress_bars_are_cleared_in_a_narrower_terminal() {
     // Shrinks to a width that still fits the bars, and then step by step, as if a user dragged the window border.
     for columns in [92].into_iter().chain((40..92).rev().step_by(4)) {
         terminal.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "24"]);
-        // tmux takes a quarter of a second to report a new size. Stale lines would remain on the screen.
+        // tmux takes a quarter of a second to report a new size. Any stale lines would still be on the screen after
+        // that.
         std::thread::sleep(Duration::from_millis(500));
         terminal.wait_for(&format!("{columns} columns"), |lines| {
             lines.len() == before

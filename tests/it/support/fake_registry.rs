@@ -282,7 +282,7 @@ impl Content {
         created(repo, "manifests", reference, &digest)
     }
 
-    /// Returns the digests to which a manifest or index refers, but which the repository does not contain.
+    /// Returns the digests that a manifest or index refers to but the repository does not contain.
     fn missing(&self, repo: &str, manifest: &Value) -> BTreeSet<String> {
         let list = |name: &str| manifest[name].as_array().into_iter().flatten();
         let layers = list("layers").filter(|layer| layer["urls"].as_array().is_none_or(Vec::is_empty));
