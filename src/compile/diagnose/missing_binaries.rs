@@ -140,7 +140,10 @@ mod tests {
             (script("a", ARM64, perl), "`a` (linux/arm64) requires perl, which is not installed"),
             (script("a", AMD64, perl), "`a` (linux/amd64/v3) requires perl, which is not installed"),
             (script("a", ARM64, perl) + &script("a", AMD64, perl), "`a` requires perl, which is not installed"),
-            (script("a", "", perl) + &script("b", ARM64, "no"), "`a` requires perl, which is not installed; error in `b`"),
+            (
+                script("a", "", perl) + &script("b", ARM64, "no"),
+                "`a` requires perl, which is not installed; error in `b`",
+            ),
         ] {
             let mut errors = CargoErrors::default();
             lines.lines().for_each(|line| errors.push(line));
