@@ -22,7 +22,7 @@ use shared::Measured;
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// The scale of the benchmark. `size`, `large` and `sizes_of_many` are binary sizes in bytes.
+/// The number of runs and images, and the sizes of the binaries in bytes.
 struct Scale {
     runs: usize,
     size: usize,
@@ -76,7 +76,7 @@ impl Workspace<'_> {
         self.write_bundle(size);
     }
 
-    /// Writes the bundle that `compile` would write, but without compiling anything.
+    /// Writes the same bundle as `compile`, but without compiling anything.
     fn write_bundle(&self, size: usize) {
         let bundle = self.dir.join("dist");
         drop(std::fs::remove_dir_all(&bundle));

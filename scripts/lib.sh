@@ -84,16 +84,16 @@ apt_candidate() { # apt_candidate PACKAGE
   apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p' | grep -v '(none)' || true
 }
 
-# Prints the URL of the Debian archive in apt's sources.
+# Prints the Debian archive's URL from apt's sources.
 debian_archive() {
   # shellcheck disable=SC2016 # expanded by apt-get, not by the shell
   apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/$' ||
     die "no Debian archive in apt's package lists: run 'apt-get update'"
 }
 
-# Sets `private_apt` to options that make apt-get and apt-cache use another architecture and other Debian suites. They
-# store package lists and packages in DIRECTORY and treat no package as installed, so the machine's apt is not affected.
-# Signatures are checked, but the age of the lists is not, because mirrors may lag behind.
+# Sets `private_apt` to options that make apt-get and apt-cache use another architecture and other Debian suites. With
+# these options, lists and packages are stored in DIRECTORY and no package counts as installed, so the machine's own
+# packages are not affected. Signatures are verified, but outdated lists are accepted, because mirrors may lag behind.
 private_apt_root() { # private_apt_root DIRECTORY ARCHITECTURE SUITE[,SUITE...] [deb|deb-src]
   local dir=$1 arch=$2 suites=$3 kind=${4:-deb} archive suite
   archive=$(debian_archive) || exit 1

@@ -193,7 +193,7 @@ pub(crate) fn closest_match<'a>(word: &str, candidates: impl IntoIterator<Item =
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        // Words that share no letter are not typos of each other.
+        // Words without any letters in common are not typos of each other.
         .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3 && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -1,4 +1,4 @@
-//! File helpers: atomic writes, locks, and early checks that outputs can be written.
+//! File helpers: atomic writes, locks, and early checks that outputs are writable.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use crate::error::{Class, Failure};
 use crate::process::check_interrupt;
 
-/// A kind of content that may be overwritten if an output directory already contains it.
+/// A kind of existing content that may be overwritten in an output directory.
 pub(crate) struct Replaceable {
     /// Name to use in hints, such as `an OCI layout`.
     pub name: &'static str,
@@ -90,8 +90,8 @@ pub(crate) fn lock_file(path: &Utf8Path, on_wait: impl FnOnce()) -> Result<File>
     Ok(file)
 }
 
-/// Creates a hard link to a file, or a copy if linking fails. Keeps an existing file, which is expected to be
-/// identical.
+/// Creates a hard link to a file, or a copy if linking fails. If `to` already exists, keeps it on the assumption that
+/// it is identical.
 pub(crate) fn hard_link_or_copy(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     match fs_err::hard_link(from, to) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),

@@ -51,7 +51,7 @@ impl CancelToken {
     }
 }
 
-/// The error of a stage that stopped because another stage failed.
+/// The error returned by a stage that stopped because another stage failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cancelled;
 
@@ -123,7 +123,8 @@ impl<T> RunningStage<'_, T> {
     }
 }
 
-/// A guard that cancels the other stages if the current thread panics, so that they do not run to completion first.
+/// A guard that cancels the other stages if the current thread panics, so that the panic does not wait for them to
+/// finish.
 struct CancelOnPanic<'a>(&'a CancelToken);
 
 impl Drop for CancelOnPanic<'_> {

@@ -1,4 +1,4 @@
-//! Records how long each part of a run takes. Recording is disabled by default, and costs nothing while it is disabled.
+//! Records how long each part of a run takes. Recording is disabled by default, and has no cost when disabled.
 
 use std::fmt::Display;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ pub(crate) enum Phase {
     /// Everything before the compiler starts.
     Prepare,
     Base,
-    /// The run time of a cargo process.
+    /// A cargo process, from start to exit.
     Cargo,
     /// The compilation of a binary, from the start of its cargo process to the finished file.
     Binary,
@@ -40,7 +40,7 @@ pub(crate) struct Span {
     pub note: Option<&'static str>,
 }
 
-/// The recorded spans of a run. The default value records nothing.
+/// A recorder for the spans of a run. The default value records nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Timings(Option<Recorder>);
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use object::elf;
 
-/// The first argument of a child process, which runs the program once with the remaining arguments.
+/// The first argument that marks a child process. The child runs the program once with the remaining arguments.
 const CHILD: &str = "--child";
 
 /// The duration of a run, and its peak RSS in KiB.
@@ -15,8 +15,8 @@ pub(crate) struct Measured {
     pub(crate) peak: u64,
 }
 
-/// If this process is a child, runs the program, and then prints the time in milliseconds and the peak RSS in KiB on a
-/// last line. Returns `None` in other processes.
+/// In a child process, runs the program, then prints the elapsed milliseconds and the peak RSS in KiB as the last line.
+/// Returns `None` in the parent process.
 pub(crate) fn run_as_child() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     if args.next()? != CHILD {
@@ -47,7 +47,7 @@ pub(crate) fn measure(mut child: Command) -> (String, Measured) {
     (printed.to_owned(), Measured { time, peak: peak.parse().unwrap() })
 }
 
-/// Reports whether to run everything once with tiny inputs, to check that the benchmark works.
+/// Reports whether `--quick` was given, which runs everything once with tiny inputs to check that the benchmark works.
 pub(crate) fn is_quick() -> bool {
     std::env::args().any(|arg| arg == "--quick")
 }

@@ -1,5 +1,5 @@
-//! Parses the command line and the environment variables that set its options. An empty variable is treated as unset,
-//! an empty argument is an error, and an error in a variable's value names the variable.
+//! Parses the command line and the environment variables that set its options. Empty variables are treated as unset,
+//! empty arguments are rejected, and errors about a variable's value name the variable.
 
 use std::ffi::{OsStr, OsString};
 
@@ -12,7 +12,7 @@ use indexmap::IndexSet;
 use super::{Cli, short_help};
 use crate::error::{Class, Failure, closest_match};
 
-/// Parses the command line. Options that are not given take their values from environment variables.
+/// Parses the command line. Options that are missing from the command line are read from environment variables.
 pub(crate) fn parse_command_line(args: &[OsString]) -> Result<Cli, Error> {
     let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
     let mut error = match parse_ignoring(args, &is_empty) {
@@ -20,7 +20,7 @@ pub(crate) fn parse_command_line(args: &[OsString]) -> Result<Cli, Error> {
         Err(error) if error.kind() == ErrorKind::InvalidSubcommand => return Err(with_full_command_names(error)),
         result => return result,
     };
-    // A variable causes the error if the error changes or disappears when the variable is ignored.
+    // Find the variable that causes the error: if it is ignored, the error changes or disappears.
     let message = error.to_string();
     let causes_error = |name: &OsString| {
         let ignored = |other: &OsStr| other == name || is_empty(other);
@@ -105,7 +105,7 @@ fn check_smoke_value(command: &Command, matches: &ArgMatches, args: &[OsString])
     let is_option = |flag: &Arg| {
         let long = word.strip_prefix("--").is_some_and(|name| flag.get_long() == Some(name));
         let short = word.strip_prefix('-').is_some_and(|name| flag.get_short().is_some_and(|c| name == c.to_string()));
-        // Most programs support these two flags, and they are the usual arguments for smoke runs.
+        // Allow `--help` and `--version`, which are the usual arguments for smoke runs.
         (long || short) && !matches!(flag.get_id().as_str(), "help" | "version")
     };
     if !command.get_arguments().any(is_option) {
@@ -130,7 +130,7 @@ pub(crate) fn cache_dir() -> Option<Utf8PathBuf> {
 /// Prefix of this program's environment variables.
 const PREFIX: &str = "MULTIARCH_";
 
-/// Fails if a variable has this program's prefix but an unknown name, which is probably a typo.
+/// Fails if an environment variable starts with this program's prefix but is unknown, and so is probably misspelled.
 pub(crate) fn check_unknown_variables() -> Result<(), Failure> {
     let names = option_variables().into_iter().map(|name| name.to_string_lossy().into_owned());
     let known: Vec<String> = names.filter(|name| name.starts_with(PREFIX)).collect();

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::config::policy::{Glob, RequiredMetadata};
 use crate::finding::CheckCode;
 
-/// Options for requirements that an image must meet, beyond being able to start.
+/// Options that set requirements for an image beyond being able to start.
 #[derive(Debug, Default, Args)]
 pub(crate) struct PolicyArgs {
     /// Ignore these findings, by code or name

@@ -228,7 +228,8 @@ impl SettingsArgs {
         let texts = |values: &[String]| -> Vec<String> {
             values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
         };
-        // CI services may set unused variables to the empty string. Empty options have already been rejected.
+        // Treat empty values as unset, because CI services may set unused variables to the empty string. Empty
+        // arguments have already been rejected.
         let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let locked = self.locked.then_some(true).or(self.no_locked.then_some(false));
         Config {

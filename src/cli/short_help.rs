@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use clap::Command;
 
-/// Reports whether the command line requests the short help with `-h`, alone or combined with other flags as in `-vh`,
-/// rather than the full help with `--help`.
+/// Reports whether the command line requests the short help: `-h`, possibly combined with other flags as in `-vh`,
+/// rather than `--help`.
 pub(crate) fn is_requested(args: &[OsString]) -> bool {
     let args = args.iter().skip(1).filter_map(|arg| arg.to_str()).take_while(|arg| *arg != "--");
     let mut requests = args.filter(|arg| *arg == "--help" || has_short_help_flag(arg));

@@ -47,8 +47,7 @@ pub(crate) struct VerifyArgs {
     pub message_format: MessageFormat,
 }
 
-/// Shows an option in the short help of `verify` if it sets the policy. The short help of other commands omits such
-/// options.
+/// Shows policy options in the short help of `verify`. Other commands show them only in the full help.
 pub(crate) fn show_policy_in_short_help(arg: Arg) -> Arg {
     let is_policy = arg.get_help_heading() == Some("Verification");
     if is_policy { arg.hide_short_help(false) } else { arg }

@@ -35,7 +35,7 @@ pub(crate) struct BuiltImage {
     pub smoke: SmokeResults,
 }
 
-/// The binaries and layouts of all images, not yet verified.
+/// The binaries and the layouts of all images, before verification.
 struct UnverifiedOutput {
     artifacts: Artifacts,
     /// The images' layouts, in plan order.
@@ -80,7 +80,7 @@ fn build_embedded<'env>(
     let (finished, binaries) = mpsc::channel();
     let compiling = stages.spawn(move || {
         let artifacts = prepared.source.binaries(&finished, cancel, ui);
-        // Record the error before the channel closes. Otherwise the layer builder would report missing binaries first.
+        // Record the error before the channel closes; otherwise the layer builder would report missing binaries first.
         artifacts.map_err(|error| cancel.fail(error).into())
     });
     let layouts = embedded::build(&images, binaries, blobs, &plan.paths, epoch, cancel, ui);
@@ -110,8 +110,8 @@ fn build_with_buildx(
     Ok(UnverifiedOutput { artifacts, layouts })
 }
 
-/// Copies the binaries into the build contexts. The embedded engine does not read these copies; they are there for
-/// users to inspect.
+/// Copies the binaries into the build contexts. The embedded engine does not read the copies, which are only for users
+/// to inspect.
 fn stage_binaries(prepared: &Prepared, artifacts: &Artifacts) -> Result<()> {
     let mut images = prepared.images.iter().zip(&prepared.staged);
     images.try_for_each(|(image, staged)| build_context::stage_binaries(image, artifacts, &staged.dir))

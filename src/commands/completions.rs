@@ -18,10 +18,10 @@ pub(crate) fn completions(args: &CompletionsArgs, ui: &Ui) -> Result<()> {
     Ok(ui.data(script(args.shell).trim_end())?)
 }
 
-/// Returns the completion script for a shell. In zsh, cargo's own completions use this program's automatically. In bash
-/// and fish they do not, so the script also registers completions for `cargo multiarch`.
+/// Returns the completion script for a shell. In zsh, cargo's own completions delegate to this program's. In bash and
+/// fish they do not, so the script also registers completions for `cargo multiarch`.
 fn script(shell: Shell) -> String {
-    // clap_complete 4.6 omits subcommand flags in bash if the program name contains a dash.
+    // Use an underscore, because clap_complete 4.6 omits subcommand flags in bash if the program name contains a dash.
     const NAME_IN_BASH: &str = "cargo_multiarch";
     match shell {
         Shell::Bash => {

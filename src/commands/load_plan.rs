@@ -1,4 +1,4 @@
-//! Loads the plan from flags, environment variables and configuration files. Later stages read only the plan.
+//! Loads the plan from flags, environment variables and configuration files. After that, only the plan is read.
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -55,6 +55,6 @@ pub(crate) fn lock_workspace(paths: &Paths, ui: &Ui) -> Result<std::fs::File> {
     fs_err::create_dir_all(&dir)?;
     let _waiting = ui.timings().span(Phase::Prepare, "waiting for other runs");
     fs::lock_file(&dir.join("+lock"), || {
-        ui.status("Blocking", format!("waiting for another run to release its lock on {dir}"))
+        ui.status("Blocking", format!("waiting for another run to release its lock on {dir}"));
     })
 }

@@ -39,7 +39,7 @@ fn page_name(command: &Command) -> &str {
 
 fn page(command: &Command, program: &Command) -> Result<String> {
     let command_without_examples = command.clone().after_help(None::<&str>).after_long_help(None::<&str>);
-    // roff needs a date to lay out the title line. Use the version instead, so that the pages are reproducible.
+    // roff requires a date in the title line. Use the version instead, so that the pages are reproducible.
     let man = Man::new(command_without_examples)
         .title(page_name(command).to_uppercase())
         .date(env!("CARGO_PKG_VERSION"))

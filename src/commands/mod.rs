@@ -1,4 +1,4 @@
-//! The subcommands, one module each. They tie together the stages implemented in the rest of the crate.
+//! The subcommands, one per module, which combine the stages implemented in the rest of the crate.
 
 pub(crate) mod build;
 pub(crate) mod build_images;

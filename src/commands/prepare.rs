@@ -137,7 +137,7 @@ pub(crate) fn prepare(plan: &Plan, preflight: LocalChecks, registry: &Registry, 
 }
 
 /// Renders the Dockerfiles of images with pinned bases again, because templates can use the digests. The first
-/// rendering only served to check the templates before any registry request.
+/// rendering only checks the templates, before any registry request is sent.
 fn render_pinned(
     images: &[Image],
     dockerfiles: Vec<Dockerfile>,

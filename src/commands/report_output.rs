@@ -9,7 +9,7 @@ use crate::fs;
 use crate::report::Report;
 use crate::ui::Ui;
 
-/// Returns the files that the run writes when it finishes. Fails if any of them is not writable.
+/// Returns the files that the run writes at the end. Fails if any of them is not writable.
 pub(crate) fn output_files(reports: &ReportArgs, others: &[&Option<Utf8PathBuf>]) -> Result<Vec<Utf8PathBuf>, Failure> {
     let report_paths = [&reports.report, &reports.checklist];
     if report_paths.iter().all(|path| path.as_deref().is_some_and(|path| path == "-")) {

@@ -27,7 +27,7 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     }
     environment::check_unknown_variables()?;
     let registry = Registry::new(&args.insecure_registries, &CancelToken::default(), ui.bars())?;
-    // Without a per-user cache directory, use a temporary one: other users could write to a shared directory.
+    // If there is no per-user cache directory, use a temporary one, because other users could write to a shared one.
     let user_cache = environment::cache_dir();
     let temporary = user_cache.is_none().then(tempfile::tempdir).transpose()?;
     let temporary = temporary.as_ref().and_then(|dir| Utf8Path::from_path(dir.path()));
@@ -69,7 +69,7 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     last.map_or(Ok(()), Err)
 }
 
-/// Fails if an image reference is the path of a local layout or archive, such as one inserted by shell completion.
+/// Fails if an image reference is really the path of a local layout or archive, as shell completion may insert it.
 fn reject_local_path(location: &ImageLocation) -> Result<(), Failure> {
     let ImageLocation::Registry(text) = location else { return Ok(()) };
     let path = Utf8Path::new(text);

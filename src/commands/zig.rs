@@ -1,5 +1,4 @@
-//! Runs zig as a C compiler, linker or archiver. The wrapper scripts that cargo-zigbuild creates call back into this
-//! program.
+//! Runs zig as a C compiler, linker or archiver. cargo-zigbuild's wrapper scripts call this program to do so.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -21,8 +20,8 @@ pub(crate) fn run(tool: &Zig) -> ExitCode {
     }
 }
 
-/// Returns the zig tool that a command line requests: `… zig cc -- ARGS`, or `ar`, `lib` or `dlltool` if the program
-/// was invoked under that name.
+/// Returns the zig tool that a command line requests, either with arguments such as `… zig cc -- ARGS`, or by invoking
+/// the program as `ar`, `lib` or `dlltool`.
 pub(crate) fn tool(args: &[OsString]) -> Option<Zig> {
     #[derive(Parser)]
     struct Tool {

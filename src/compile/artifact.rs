@@ -1,4 +1,4 @@
-//! Defines compiled binaries, and checks that they match the platforms they were compiled for.
+//! Compiled binaries, and checks that they match the platforms that they were compiled for.
 
 use std::collections::BTreeMap;
 
@@ -65,8 +65,8 @@ impl Artifact {
     }
 
     /// Checks that a binary does not require a glibc newer than `floor`. The linker targets that version, but the
-    /// linked objects may have been compiled against a newer one. `platforms` is the display name of the binary's
-    /// platforms.
+    /// linked objects may have been compiled against a newer one. `platforms` names the binary's platforms in the error
+    /// message.
     pub(crate) fn check_floor(&self, name: &str, platforms: &str, floor: Option<&str>) -> Result<(), Failure> {
         match (self.elf.needed_glibc(), floor) {
             (Some(required), Some(floor)) if parse_version(&required) > parse_version(floor) => {

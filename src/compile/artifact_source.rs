@@ -1,4 +1,4 @@
-//! Provides a run's binaries, either by running cargo or from previously compiled bundles.
+//! Provides the binaries for a run, either by compiling them with cargo or by reading them from bundles.
 
 use std::sync::mpsc;
 

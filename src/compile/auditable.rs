@@ -17,9 +17,8 @@ impl AuditableDecision {
     }
 }
 
-/// Decides whether to use cargo-auditable, which is not available in `cross` containers. It sets
-/// RUSTC_WORKSPACE_WRAPPER, and would replace a value set by the user. RUSTC_WRAPPER, which is used for caches such as
-/// sccache, is not affected.
+/// Decides whether to use cargo-auditable. It is not available in `cross` containers, and it would override the user's
+/// RUSTC_WORKSPACE_WRAPPER. It does not affect RUSTC_WRAPPER, which caches such as sccache use.
 pub(crate) fn decide(
     requested: Auditable,
     rust: &RustToolchain,

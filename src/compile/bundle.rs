@@ -49,7 +49,7 @@ pub(crate) struct BundledBuild {
     pub platforms: Vec<Platform>,
     pub triple: String,
     pub linker: String,
-    /// The build settings, which must equal those of a build in the plan that uses the bundle.
+    /// The build settings, which must be the same as those of a build in the plan that uses the bundle.
     pub settings: serde_json::Value,
     pub binaries: Vec<BundledBinary>,
 }
@@ -65,8 +65,8 @@ pub(crate) struct BundledBinary {
     pub size: u64,
     /// Hexadecimal SHA-256 digest.
     pub sha256: String,
-    /// The binary's runtime requirements, for users and other tools. `publish` ignores them and inspects the binary
-    /// itself.
+    /// The binary's runtime requirements, as information for users and other tools. `publish` ignores this field and
+    /// inspects the binary itself.
     #[serde(flatten, skip_deserializing)]
     pub runtime_requirements: Option<RuntimeRequirements>,
 }
@@ -137,7 +137,8 @@ fn remove_binaries(dir: &Utf8Path) -> Result<()> {
 /// Copies the binaries of one build into a bundle.
 fn write_build(dir: &Utf8Path, build: &Build, toolchain: &Toolchain, artifacts: &Artifacts) -> Result<BundledBuild> {
     let settings = describe(&build.settings)?;
-    // Include a digest of the settings in the name, because one triple can be compiled with different settings.
+    // Include a digest of the settings in the name, because a triple can be compiled more than once with different
+    // settings.
     let digest = hex(&Sha256::digest(settings.to_string()));
     let build_dir = Utf8PathBuf::from(format!("{}-{}", build.settings.triple, &digest[..8]));
     let mut binaries = Vec::new();
@@ -238,7 +239,7 @@ impl Bundles {
         for bundle in bundles {
             check_rust_version(&bundle, &rust_version)?;
             for bundled in bundle.manifest.builds {
-                // Builds whose settings do not match the plan are reported by `select`.
+                // `select` reports builds whose settings do not match the plan.
                 let build = descriptions.iter().position(|description| *description == bundled.settings);
                 let build = build.and_then(|index| request.builds.get(index));
                 if let Some(build) = build.filter(|_| !bundled.binaries.is_empty()) {
@@ -309,7 +310,7 @@ fn read(dir: &Utf8Path) -> Result<BundleManifest> {
     Ok(manifest)
 }
 
-/// Fails if a bundle was compiled from a commit or Cargo.lock other than the current one.
+/// Fails if a bundle was compiled from a different commit or Cargo.lock.
 fn check_origin(bundle: &Bundle, revision: Option<&str>, cargo_lock: Option<&str>) -> Result<(), Failure> {
     let Bundle { dir, manifest } = bundle;
     let differs = |source: &str, found: &str, expected: &str| {

@@ -54,7 +54,7 @@ pub(crate) fn cmake_toolchain(triple: &str, tools: &CVariables) -> String {
     lines.extend(set);
     // zig's linker cannot write dependency files.
     lines.extend(["C", "CXX"].map(|language| format!("set(CMAKE_{language}_LINKER_DEPFILE_SUPPORTED FALSE)")));
-    // Programs must come from this machine, but libraries, headers and packages from the target.
+    // CMake must find programs on this machine, but libraries, headers and packages only in the target's directories.
     lines.push("set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)".to_owned());
     let modes = ["LIBRARY", "INCLUDE", "PACKAGE"].map(|kind| format!("set(CMAKE_FIND_ROOT_PATH_MODE_{kind} ONLY)"));
     lines.extend(modes);
@@ -136,12 +136,12 @@ pub(crate) fn variables(build: &BuildFacts<'_>, linker: &Linker, values: Option<
 }
 
 /// Returns the variables that set a build's C and C++ flags: the sysroot's include directories, and the same path
-/// remappings as for Rust code. A variable is omitted if the user has set it in any form, because older versions of
-/// `cc` read only one of the forms.
+/// remappings as for Rust code. A variable is omitted if the user has set it under any of its names for the target,
+/// because older versions of `cc` read only one of them.
 fn c_flags(build: &BuildFacts<'_>, linker: &Linker) -> Vec<(String, String)> {
     let mut flags = build.sysroot.map(super::facts::Sysroot::c_flags).unwrap_or_default();
-    // Do not remap paths for builds without dependencies, because only dependencies compile C code. Do not remap them
-    // in `cross` containers either, because their directories differ from the host's.
+    // Remap paths only for builds with dependencies, because only dependencies compile C code, and not in `cross`
+    // containers, because their directories differ from the host's.
     if *linker != Linker::Cross && build.dependencies.packages > 1 {
         let remaps = build.env.path_remaps.iter();
         flags.extend(remaps.map(|remap| format!("-ffile-prefix-map={}={}", remap.from, remap.to)));
@@ -173,8 +173,8 @@ pub(crate) fn jemalloc_variable(build: &BuildFacts<'_>) -> Option<String> {
     Some(if jemalloc.per_target { for_target } else { LG_PAGE.to_owned() })
 }
 
-/// Reports whether two builds can share a cargo process and its environment variables. They cannot if a variable that
-/// sets one build's jemalloc page size would also affect the other build's jemalloc.
+/// Reports whether two builds can share a cargo process and its environment variables. They cannot if setting
+/// jemalloc's page size for one build would also change it for the other.
 pub(crate) fn can_share_process(one: &BuildFacts<'_>, other: &BuildFacts<'_>) -> bool {
     let global = |build| jemalloc_variable(build).filter(|name| name == LG_PAGE);
     let have_jemalloc = one.dependencies.jemalloc.is_some() && other.dependencies.jemalloc.is_some();
@@ -191,7 +191,7 @@ pub(crate) fn note(build: &BuildFacts<'_>) -> Option<String> {
 
 /// Returns advice if a build uses musl's allocator, which is slow because all threads share one lock.
 pub(crate) fn advice<'a>(builds: impl IntoIterator<Item = BuildFacts<'a>>) -> Option<String> {
-    // A program without dependencies is unlikely to allocate from many threads.
+    // Ignore programs without dependencies, which are unlikely to allocate from many threads.
     let is_slow = |build: BuildFacts<'_>| {
         build.is_musl() && build.dependencies.packages > 1 && build.dependencies.allocator.is_none()
     };

@@ -76,8 +76,8 @@ fn cross_gcc(build: &BuildFacts<'_>, gcc: &str) -> CVariables {
     variables
 }
 
-/// Returns a compiler's verbose output for an empty file, or an empty string if the compiler cannot run. That error is
-/// reported later, when the build itself runs the compiler.
+/// Returns a compiler's verbose output for an empty file, or an empty string if the compiler cannot run. The build
+/// reports that error later, when it runs the compiler.
 fn preprocessor_output(compiler: &Path, language: &str) -> String {
     let output = Cmd::new(compiler).args(["-E", "-v", "-x", language, "/dev/null"]).output();
     output.map(|output| output.stderr).unwrap_or_default()

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 pub(crate) const C_VARIABLES: [&str; 6] = ["CC", "CXX", "AR", "RANLIB", "CMAKE_TOOLCHAIN_FILE", BINDGEN];
 pub(crate) const BINDGEN: &str = "BINDGEN_EXTRA_CLANG_ARGS";
 
-/// Returns the forms of a variable's name that apply to a target.
+/// Returns a variable's names for a target, such as `CC_<target>` and `TARGET_CC`.
 pub(crate) fn spellings(variable: &str, triple: &str) -> [String; 3] {
     [format!("{variable}_{triple}"), format!("{variable}_{}", triple.replace('-', "_")), format!("TARGET_{variable}")]
 }

@@ -89,16 +89,16 @@ fn shared_settings(settings: &BuildSettings) -> BuildSettings {
     }
 }
 
-/// Returns the flags that are added to the user's own for a target: those in the settings, `crt-static` for musl
-/// targets that do not enable it by default, and path remappings.
+/// Returns the flags to add to the user's own for a target: those in the settings, `crt-static` for musl targets that
+/// do not enable it by default, and path remappings.
 pub(crate) fn target_flags(build: &BuildFacts<'_>, rust: &RustToolchain) -> Vec<String> {
     let mut flags = build.settings.rustflags.clone();
     if build.is_musl() && !build.target.crt_static && !flags.iter().any(|flag| flag.contains("crt-static")) {
         flags.push("-Ctarget-feature=+crt-static".to_owned());
     }
     flags.extend(build.sysroot.into_iter().flat_map(super::facts::Sysroot::rustflags));
-    // For musl targets, the C runtime ships with the installed standard library. If the standard library is compiled
-    // from source, the linker must provide the C runtime.
+    // The C runtime for musl targets ships with the prebuilt standard library. If the standard library is compiled from
+    // source instead, the linker must provide the C runtime.
     if build.is_musl() && build.settings.build_std && !build.target.self_contained {
         flags.push("-Clink-self-contained=no".to_owned());
     }

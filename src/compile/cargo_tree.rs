@@ -40,8 +40,8 @@ pub(crate) fn summaries(
     Ok(summaries)
 }
 
-/// Reports whether a build actually compiles a package. cargo's metadata unifies features across all workspace members
-/// and targets, including tests, but `cargo tree` resolves them as `cargo build` does.
+/// Reports whether a build actually compiles a package. Runs `cargo tree`, which resolves features as `cargo build`
+/// does. In contrast, cargo's metadata unifies features across all workspace members and targets, including tests.
 fn is_compiled(request: &CompileRequest, cargo: &Path, build: &Build, package: &str) -> bool {
     let cmd = Cmd::new(cargo)
         .args(["tree", "--quiet", "--edges", "normal,no-proc-macro", "--prefix", "none"])

@@ -77,7 +77,8 @@ impl Cross {
         );
         let program = programs_dir(paths).join("rustup");
         fs_err::create_dir_all(programs_dir(paths))?;
-        // Write the script atomically: until it is executable, `cross` would find the real rustup on PATH instead.
+        // Write the script atomically, because a concurrent `cross` would skip a script that is not yet executable and
+        // find the real rustup on PATH.
         let file = fs::temporary_file(&program)?;
         fs_err::write(file.path(), script)?;
         fs_err::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
@@ -85,8 +86,8 @@ impl Cross {
     }
 }
 
-/// Returns the target directory for `cross`. It is separate because build scripts that were linked on this machine may
-/// not run in the container.
+/// Returns the target directory for `cross`. `cross` needs a separate directory because build scripts that were linked
+/// on this machine may not run in the container.
 pub(crate) fn target_dir(paths: &Paths) -> Utf8PathBuf {
     paths.work_dir().join("+cross/target")
 }

@@ -4,7 +4,8 @@
 /// A C library that crates link against.
 #[derive(Debug)]
 pub(crate) struct PackagedLibrary {
-    /// The library's names for `-l` and pkg-config, its headers, and its header directories with a trailing slash.
+    /// Names that identify the library: its `-l` and pkg-config names, its headers, and its header directories, which
+    /// end with a slash.
     names: &'static [&'static str],
     pub package: &'static str,
     /// The Cargo.toml line that makes a crate build the library from source.

@@ -1,4 +1,4 @@
-//! Defines the facts about the machine and the builds that `probe` collects.
+//! Facts about the machine and the builds, as collected by `probe`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -53,7 +53,7 @@ pub(crate) struct RustToolchain {
     pub is_nightly: bool,
     /// Whether the toolchain includes rust-lld.
     pub has_rust_lld: bool,
-    /// The toolchain's directory with the standard library's source, if it is installed.
+    /// The directory in the toolchain that contains the standard library's source, if it is installed.
     pub rust_src: Option<String>,
     /// Whether cargo-auditable is installed.
     pub has_auditable: bool,

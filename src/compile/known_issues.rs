@@ -161,7 +161,7 @@ mod tests {
     fn documentation_lists_every_known_issue() {
         const PAGE: &str = include_str!("../../docs/c-dependencies.md");
         let section = PAGE.split("\n## ").find(|section| section.starts_with("Known not to compile")).unwrap();
-        // The crate's name is the first word in backticks in the first column.
+        // Each row of the table has the crate's name in backticks in the first column.
         let documented: BTreeSet<&str> =
             section.lines().filter_map(|row| row.strip_prefix('|')?.split('|').next()?.split('`').nth(1)).collect();
         let known: BTreeSet<&str> = KNOWN.iter().map(|known| known.package).collect();

@@ -1,5 +1,4 @@
-//! Compiles the requested binaries with cargo, and checks that cargo has produced all of them. Images are not handled
-//! here.
+//! Compiles the requested binaries with cargo, and checks that cargo has produced all of them.
 
 pub(crate) mod artifact;
 pub(crate) mod artifact_source;

@@ -1,5 +1,5 @@
 //! Collects the facts needed for compiling: the Rust toolchain, standard libraries, linkers, and the dependencies of
-//! each build. Decisions based on these facts are made elsewhere.
+//! each build. Makes no decisions based on them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
         Ok(dependencies) => facts.dependencies = dependencies,
         Err(failure) => problems.push(Problem::for_all(Requirement::LockFile, failure)),
     }
-    // Searching for zig may start Python, which is slow, so skip it if no build could need zig.
+    // Search for zig only if a build may need it, because the search may start Python, which is slow.
     let may_need_zig = request.builds.iter().any(|build| {
         facts.targets.contains_key(&build.settings.triple) && may_need_zig(&facts.build(&build.settings), &facts.rust)
     });

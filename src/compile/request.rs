@@ -1,4 +1,4 @@
-//! Defines a request to compile the builds of a plan.
+//! A request to compile the builds of a plan.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Defines the requirements that must be met before a build can be compiled.
+//! Requirements that must be met before a build can be compiled.
 
 use crate::error::Failure;
 

@@ -1,4 +1,4 @@
-//! Compiles the requested binaries by running one cargo process after another.
+//! Compiles the requested binaries by running cargo processes one after another.
 
 use std::sync::mpsc;
 
@@ -48,8 +48,8 @@ fn for_terminal(cmd: Cmd, ui: &Ui) -> Cmd {
     cmd.args(["--color", color]).args(ui.is_quiet().then_some("--quiet"))
 }
 
-/// Disables cargo's progress bar if the user has set it to always be shown, because cargo's output is piped rather than
-/// written to a terminal.
+/// Disables cargo's progress bar if CARGO_TERM_PROGRESS_WHEN forces it to be shown, because cargo's output is piped
+/// instead of written to a terminal.
 fn without_bars(cmd: Cmd) -> Cmd {
     const WHEN: &str = "CARGO_TERM_PROGRESS_WHEN";
     if std::env::var(WHEN).is_ok_and(|when| when == "always") { cmd.env(WHEN, "never") } else { cmd }

@@ -119,7 +119,7 @@ fn install_failure(missing: &[String], stderr: &str) -> Failure {
     let failure = not_installed(missing)
         .hint(format!("`rustup target add {}` failed: {message}", missing.join(" ")))
         .hint(BUILD_STD_HINT);
-    // For some musl targets, older toolchains have no standard library to install.
+    // Suggest glibc if rustup has no standard library for a musl target, as is the case for some older toolchains.
     let is_unavailable =
         |triple: &&String| triple.contains("-musl") && message.contains("does not") && message.contains(*triple);
     let unavailable = missing.iter().filter(is_unavailable);

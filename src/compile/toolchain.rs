@@ -1,4 +1,4 @@
-//! Determines how each build is compiled: which linker it uses, and whether cargo-auditable is used.
+//! Determines how to compile each build: with which linker, and with or without cargo-auditable.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(crate) struct Toolchain {
 /// A toolchain and the problems that prevent its use.
 pub(crate) struct ToolchainCheck {
     pub toolchain: Toolchain,
-    /// The problems, with the most fundamental ones first.
+    /// The problems, most fundamental first.
     pub problems: Vec<Problem>,
 }
 

@@ -1,5 +1,5 @@
-//! Configuration types: one serde struct that all sources and scopes share. `read` parses configuration files, and
-//! `plan::precedence` merges the sources.
+//! Configuration types, mainly a serde struct that is used for all sources and scopes. `read` parses configuration
+//! files, and `plan::precedence` merges the sources.
 
 pub(crate) mod choices;
 pub(crate) mod metadata_typo;

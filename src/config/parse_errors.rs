@@ -1,5 +1,5 @@
-//! Explains errors in configuration files in TOML's terms, with the location, key, expected type, value and an example.
-//! The TOML parser's own messages contain the names of Rust types.
+//! Explains errors in configuration files in TOML's terms, with the location, key, expected type, value and an example,
+//! because the TOML parser's own messages mention Rust types.
 
 use camino::Utf8Path;
 use toml::de::{DeTable, DeValue};
@@ -48,7 +48,7 @@ pub(crate) fn explain_parse_error(error: &toml::de::Error, text: &str, path: &Ut
                 let problem = format!("{key}: expected {}, found {}", describe_type(expected), describe_value(found));
                 failure(problem).hint(example_hint(&key, expected, &value_text(found)))
             }
-            // The TOML parser reports this if a value should be the name of an enum variant.
+            // The TOML parser reports this for values that should be the name of an enum variant.
             None if message == "wanted string or table" => failure(format!("{key}: expected a quoted string")),
             None => match union_hint(&key) {
                 Some(hint) => failure(format!("{key}: {message}")).hint(hint),

@@ -1,5 +1,5 @@
-//! Determines which keys are allowed where: some apply only to the whole workspace, and others cannot differ between
-//! platforms.
+//! Determines which keys each configuration table allows: some can be set only for the whole workspace, and some cannot
+//! be set per platform.
 
 use serde_json::{Map, Value};
 

@@ -10,8 +10,7 @@ use super::render::Dockerfile;
 use crate::plan::Image;
 use crate::platform::Platform;
 
-/// Values of the arguments declared before the first FROM, by name. The value is `None` if the argument is declared
-/// without one.
+/// Arguments declared before the first FROM, with their values. Arguments declared without a value map to `None`.
 pub(crate) type GlobalArgs = IndexMap<String, Option<String>>;
 
 /// An argument declared by an ARG instruction.

@@ -25,7 +25,7 @@ pub(crate) struct Refusal {
 struct Location<'a> {
     /// Name of the stage.
     stage: String,
-    /// First line of the instruction. Empty if the problem does not concern a single instruction.
+    /// First line of the instruction. Empty if the problem is not specific to one instruction.
     line: &'a str,
 }
 
@@ -57,8 +57,8 @@ pub(crate) fn check(
 ) -> Result<(), Refusal> {
     let parsed = source.parse().map_err(|failure| Refusal { failure, by_every_engine: false })?;
     let Survey { problems, copied } = survey(source, &parsed, platforms);
-    // A custom frontend may accept more than BuildKit's own, and a different escape character changes how lines are
-    // parsed.
+    // A custom frontend may accept more than BuildKit's default one, and a different escape character changes how lines
+    // are parsed.
     let directives = &parsed.parser_directives;
     let has_custom_syntax = directives.syntax.is_some() || directives.escape.is_some();
     let has_docker_syntax = directives.escape.is_none()
@@ -103,7 +103,7 @@ fn survey<'a>(source: &StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(P
                 survey.problems.extend(stage.problems);
                 survey.copied.extend(stage.copied);
             }
-            // The final FROM selects the stage for the target platform, so it is not an additional stage.
+            // Skip the final FROM, which only selects the stage for the target platform.
             None if stage.from.image.value.contains("${TARGETOS}") => {}
             None => {
                 let error = StageError::unsupported(format!("additional stages, such as '{name}'"));
@@ -240,7 +240,7 @@ mod tests {
             ("STOPSIGNAL SIGNOPE", "'SIGNOPE' is not a valid signal"),
             ("EXPOSE 9-8", "'9-8' is not a valid port or port range"),
         ] {
-            // The unsupported RUN must not hide the error.
+            // The error must be reported even if an unsupported RUN precedes it.
             let text = format!("FROM x AS platform-linux-amd64\nRUN true\n{lines}");
             let message = format!("image 'app': my.j2:3: {problem}: {lines}");
             assert_eq!(refused(&text), Some((message.clone(), true)), "{lines}");
@@ -265,7 +265,7 @@ mod tests {
             );
             assert_eq!(missing(lines), Some((message, true)), "{lines}");
         }
-        // Sources that contain variables from the base or wildcards, or that are in other stages, cannot be checked.
+        // Sources cannot be checked if they contain wildcards or variables from the base, or are in another stage.
         for lines in ["COPY none$PLACE /x", "COPY --from=tools none /x", "COPY none* /x"] {
             assert!(!missing(lines).unwrap().1, "{lines}");
         }

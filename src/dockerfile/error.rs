@@ -5,7 +5,7 @@
 pub(crate) enum StageError {
     /// A feature that the embedded engine does not support, such as `RUN`.
     Unsupported(String),
-    /// A problem that every engine rejects, such as `'5x' is not a valid duration`.
+    /// An error that every engine would report, such as `'5x' is not a valid duration`.
     Invalid(String),
 }
 

@@ -1,5 +1,5 @@
-//! Evaluates a Dockerfile stage. The result is a list of copies and an image configuration. Unsupported instructions
-//! are errors.
+//! Evaluates a Dockerfile stage. The result is a list of files to copy and an image configuration. Unsupported
+//! instructions cause errors.
 
 use std::cell::Cell;
 
@@ -56,7 +56,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Returns the copies added since the last call.
+    /// Returns the copies that were added since the last call, and clears the list.
     pub(crate) fn take_copies(&mut self) -> Vec<StageCopy> {
         std::mem::take(&mut self.copies)
     }

@@ -6,7 +6,7 @@ use std::str::Chars;
 
 use super::error::StageError;
 
-/// A function that returns the value of a variable, or `None` if it is not set.
+/// A function that looks up the value of a variable. Returns `None` if the variable is not set.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Maximum nesting depth of variables in default values.

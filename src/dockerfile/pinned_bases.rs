@@ -27,8 +27,9 @@ impl PinnedBases {
         image.platforms.iter().any(|platform| self.0.contains_key(&platform.base))
     }
 
-    /// Returns copies of the images that record the name and digest of each base: in the labels of each platform and,
-    /// if all platforms share a base, in the annotations of the index. Configured values are kept.
+    /// Returns copies of the images with labels that record the name and digest of each platform's base. If all
+    /// platforms share a base, the index annotations record it too. Does not override configured labels and
+    /// annotations.
     pub(crate) fn with_base_labels(&self, images: &[Image]) -> Vec<Image> {
         images.iter().map(|image| self.label_image(image.clone())).collect()
     }

@@ -2,7 +2,8 @@
 
 use super::error::StageError;
 
-/// Returns the container ports in a port specification, in the form `8080/tcp`. The host part is ignored.
+/// Returns a port specification's container ports, each formatted like `8080/tcp`. Ignores host addresses and host
+/// ports.
 pub(crate) fn parse_ports(spec: &str) -> Result<Vec<String>, StageError> {
     let container_side = spec.rsplit(':').next().unwrap_or(spec);
     let (range, protocol) = container_side.split_once('/').unwrap_or((container_side, ""));

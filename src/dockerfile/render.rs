@@ -78,7 +78,7 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     ("cmd", "list of strings or none", "command in exec form"),
 ];
 
-/// Filters and includes for templates, with descriptions. Printed below [`VARIABLES`].
+/// The filters and includes that templates can use, each with a description. Printed below [`VARIABLES`].
 pub(crate) const HELPERS: &[(&str, &str)] = &[
     ("{% include \"contents\" %}", "copies the binaries and files"),
     (
@@ -166,7 +166,7 @@ pub(crate) fn staged_binaries(image: &Image) -> Vec<String> {
 }
 
 /// Returns a platform's files, with their paths in the build context and in the image. `mode_of` returns the mode of a
-/// single file, or `None` for a directory.
+/// file, or `None` for a directory.
 pub(crate) fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> Option<String>) -> Vec<CopiedFile> {
     let copied = |(index, file): (usize, &FileEntry)| {
         let name = file.from.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
@@ -182,7 +182,7 @@ pub(crate) fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> O
     platform.files.iter().enumerate().map(copied).collect()
 }
 
-/// Renders an image's Dockerfile. `mode_of` returns the mode of a single file, or `None` for a directory.
+/// Renders an image's Dockerfile. `mode_of` returns the mode of a file, or `None` for a directory.
 pub(crate) fn render(
     image: &Image,
     bases: &PinnedBases,
@@ -312,7 +312,8 @@ fn render_template(name: &str, source: &str, variables: &TemplateVariables<'_>) 
     Ok(rendered.map_err(|error| explain(&error, name, source))?)
 }
 
-/// Converts a template error. The message contains the location, and unknown variables get a hint with a similar name.
+/// Converts a template error into a message with its location. If a variable is unknown, adds a hint that suggests a
+/// similar name.
 fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
     let template = error.name().unwrap_or(name);
     let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
@@ -331,7 +332,7 @@ fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
 pub(crate) mod tests {
     use super::*;
 
-    /// Creates a Dockerfile whose text is also its only template.
+    /// Creates a Dockerfile from `text`, which is also used as its only template.
     pub(crate) fn from_text(text: &str, stage: &str) -> Dockerfile {
         let template = TemplateText { stage: stage.to_owned(), name: "my.j2".to_owned(), text: text.to_owned() };
         Dockerfile {

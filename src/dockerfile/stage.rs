@@ -14,10 +14,10 @@ use crate::platform::Platform;
 
 /// A rendered Dockerfile and the inputs for evaluating its stages.
 pub(crate) struct StageSource<'a> {
-    /// Name of the image that the Dockerfile is for.
+    /// Name of the image that the Dockerfile builds.
     pub image: &'a str,
     pub dockerfile: &'a render::Dockerfile,
-    /// Build arguments that are passed to the build, by name.
+    /// Values of the build arguments passed to the build, keyed by name.
     pub passed_args: IndexMap<String, String>,
     /// Paths of all binaries in the build context.
     pub binaries: Vec<String>,
@@ -41,7 +41,7 @@ pub(crate) struct StageCopy {
 /// The result of evaluating a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stage {
-    /// Argument of FROM, as written.
+    /// Argument of FROM, as written in the Dockerfile.
     pub from: String,
     pub copies: Vec<StageCopy>,
     /// The `config` object of the image configuration (image-spec, config.md, with Docker's extensions).
@@ -58,7 +58,7 @@ impl<'a> StageSource<'a> {
         }
     }
 
-    /// Reports whether a path in the build context is a binary of any platform.
+    /// Reports whether a path in the build context refers to a binary.
     pub(crate) fn is_binary(&self, path: &str) -> bool {
         self.binaries.iter().any(|binary| binary == path)
     }
@@ -85,7 +85,7 @@ impl<'a> StageSource<'a> {
         self.dockerfile.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim()
     }
 
-    /// Creates an error whose message names the template and the line, and adds a hint.
+    /// Converts an error into a failure with the location in the template and a hint.
     pub(crate) fn failure(&self, error: &StageError, stage: &str, line: &str) -> Failure {
         let image = self.image;
         let location = self.dockerfile.locate(stage, line);

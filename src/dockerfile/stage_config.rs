@@ -10,7 +10,7 @@ use crate::config::value_syntax::{MIN_HEALTHCHECK_DURATION, parse_nanoseconds};
 /// PATH that Docker sets for images based on `scratch`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The `config` object of an image configuration during evaluation.
+/// The `config` object of an image configuration while a stage is being evaluated.
 pub(crate) struct StageConfig {
     config: Map<String, Value>,
     /// Whether the stage contains a CMD instruction.
@@ -96,7 +96,7 @@ impl StageConfig {
 
     pub(crate) fn set_entrypoint(&mut self, command: &Command<'_>) {
         self.set("Entrypoint", self.command(command));
-        // The base's CMD is meant for the base's own entrypoint, so it does not apply to a new one.
+        // Remove the base's CMD, because it contains arguments for the base's own entrypoint.
         if !self.sets_cmd {
             self.config.remove("Cmd");
         }

@@ -1,4 +1,4 @@
-//! Locates rendered lines in Dockerfile templates, and quotes values for use in them.
+//! Finds the template line that a rendered line came from, and quotes values for use in templates.
 
 use minijinja::value::Value;
 

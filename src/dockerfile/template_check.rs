@@ -18,7 +18,7 @@ pub(crate) fn check(template: &TemplateText, text: &str, platform: &ImagePlatfor
         let message = format!("{name}: the template does not copy the binaries for {}", platform.platform);
         return Err(Failure::new(Class::Config, message).hint("add `{% include \"contents\" %}` to the template"));
     }
-    // With a custom frontend or escape character, different rules apply.
+    // Skip the check if a directive selects another frontend or escape character, since either changes the syntax.
     let has_directives = text.lines().take_while(|line| line.starts_with('#')).any(|line| line.contains('='));
     if !has_directives {
         check_keywords(template, &instructions)?;
@@ -119,8 +119,8 @@ pub(crate) fn args_before_from(text: &str) -> Vec<String> {
     args.map(|arg| arg.text).collect()
 }
 
-/// Returns an error if a platform's template has an ARG before FROM that the first platform's template lacks. A
-/// Dockerfile contains the stages of all platforms, and only arguments before its first FROM are global.
+/// Returns an error if a platform's template has an ARG before FROM that is missing from the first platform's template.
+/// The Dockerfile contains the stages of all platforms, and only ARGs before its first FROM are global.
 pub(crate) fn check_args_before_from(name: &str, first: &[String], other: &[String]) -> Result<(), Failure> {
     let Some(arg) = other.iter().find(|arg| !first.contains(arg)) else { return Ok(()) };
     let message = format!("{name}: '{arg}' precedes the first FROM, but differs between platforms");

@@ -1,7 +1,6 @@
-//! Parses ELF files to determine what a file requires to be loaded, and which symbol versions it provides to other
-//! files. Like a dynamic loader, this module uses program headers and the dynamic section. Section headers are used
-//! only for ARM's build attributes, which program headers do not cover (ELF gABI; symbol versions: LSB Core, "Symbol
-//! Versioning").
+//! Parses ELF files to determine what they need at load time and which symbol versions they provide. Like a dynamic
+//! loader, this module reads the program headers and the dynamic section. It reads section headers only to find ARM
+//! build attributes, which program headers do not cover (ELF gABI; symbol versions: LSB Core, "Symbol Versioning").
 
 pub(crate) mod processor;
 
@@ -17,17 +16,17 @@ use crate::platform::ElfIdentity;
 /// Maximum number of bytes to search in a dynamic loader for its built-in library directories.
 const MAX_LOADER_SIZE: u64 = 8 << 20;
 
-/// The properties of an ELF file that matter for running or loading it.
+/// The properties of an ELF file that determine whether it can be run or loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Elf {
     pub identity: ElfIdentity,
     /// Whether the file can be executed: its type is ET_EXEC or ET_DYN, and it has an entry point and loadable
     /// segments.
     pub executable: bool,
-    /// Whether the file contains all bytes of its segments, and therefore is not truncated.
+    /// Whether the file contains all of its segments' bytes, that is, whether it is not truncated.
     #[serde(rename = "whole")]
     pub is_complete: bool,
-    /// Instruction set level that the file requires, if it specifies one: 7 for ARMv7, 3 for x86-64-v3.
+    /// Instruction set level that the file requires, if it specifies one, such as 7 for ARMv7 or 3 for x86-64-v3.
     #[serde(rename = "level")]
     pub cpu_level: Option<u8>,
     /// Path of the dynamic loader (PT_INTERP). `None` for static binaries.
@@ -91,7 +90,7 @@ impl Elf {
         }
     }
 
-    /// Returns an `Elf` with the given identity, and with all other properties empty.
+    /// Returns an `Elf` with the given identity and no other properties.
     pub(crate) fn with_identity(identity: ElfIdentity) -> Elf {
         Elf {
             identity,
@@ -143,7 +142,7 @@ fn highest_glibc<'a>(versions: impl Iterator<Item = &'a str>) -> Option<String> 
     Some(numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("."))
 }
 
-/// Splits a version into its numbers. Returns `None` if a component is not a number.
+/// Splits a version such as `2.34` into its numbers. Returns `None` if a component is not a number.
 pub(crate) fn parse_version(version: &str) -> Option<Vec<u32>> {
     version.split('.').map(|part| part.parse().ok()).collect()
 }
@@ -276,7 +275,7 @@ impl<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>> Dynamic<
         loop {
             let defined: &elf::Verdef<Endianness> = self.at(at)?;
             let name: &elf::Verdaux<Endianness> = self.at(at + u64::from(defined.vd_aux.get(self.endian)))?;
-            // The base version is the file's own name, not a symbol version.
+            // Skip the base version, which is the file's own name rather than a symbol version.
             if !defined.vd_flags.get(self.endian).contains(elf::VER_FLG_BASE) {
                 names.push(text(strings, name.vda_name.get(self.endian).into())?);
             }

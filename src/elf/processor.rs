@@ -16,8 +16,8 @@ pub(crate) struct ArmAttributes {
 }
 
 impl ArmAttributes {
-    /// Reads the attributes of a file. Returns an empty value if the section is missing or corrupt, because the file
-    /// can still be loaded.
+    /// Reads a file's build attributes. If the section is missing or corrupt, returns no attributes rather than an
+    /// error, because the file can still be loaded.
     pub(crate) fn find<'data, Header: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
         header: &Header,
         endian: Endianness,
@@ -50,9 +50,9 @@ impl ArmAttributes {
             match tag {
                 6 => result.cpu = Some(attributes.read_integer()?),
                 28 => result.floats = Some(attributes.read_integer()?),
-                // Tag_compatibility has a number and a string.
+                // The value of Tag_compatibility is a number followed by a string.
                 32 => drop((attributes.read_integer()?, attributes.read_string()?)),
-                // CPU name tags, and odd tags above 32, have a string.
+                // CPU name tags and odd tags above 32 have string values.
                 4 | 5 => drop(attributes.read_string()?),
                 odd if odd > 32 && odd % 2 == 1 => drop(attributes.read_string()?),
                 _ => drop(attributes.read_integer()?),
@@ -68,8 +68,8 @@ pub(crate) fn float_abi(machine: elf::Machine, flags: elf::FileFlags, attributes
         // Linkers set one of these flags in executables (ELF for the Arm Architecture, §5.2).
         elf::EM_ARM if flags.0 & elf::EF_ARM_ABI_FLOAT_HARD != 0 => Some(FloatAbi::Hard),
         elf::EM_ARM if flags.0 & elf::EF_ARM_ABI_FLOAT_SOFT != 0 => Some(FloatAbi::Soft),
-        // Older linkers do not set the flags in libraries. The value 1 means that arguments are passed in VFP
-        // registers.
+        // Older linkers do not set the flags in libraries, so fall back to the build attribute. Its value 1 means that
+        // arguments are passed in VFP registers.
         elf::EM_ARM => attributes.floats.filter(|args| *args == 1).map(|_| FloatAbi::Hard),
         // RISC-V ELF psABI, "File Header".
         elf::EM_RISCV => match flags.riscv_float_abi() {

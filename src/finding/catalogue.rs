@@ -89,8 +89,8 @@ checks! {
 const CHECKS_PAGE: &str = include_str!("../../docs/checks.md");
 
 impl Check {
-    /// Returns an explanation of the check: its code and name, its severity and title, and the paragraphs of its
-    /// section in docs/checks.md.
+    /// Returns an explanation of the check: its code, name, severity, and title, followed by the text of its section in
+    /// docs/checks.md.
     pub(crate) fn explanation(&self) -> String {
         let Check { code, name, severity, title } = self;
         format!("{code} {name}\n\n{}: {title}\n\n{}", severity.label(), self.documentation())

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Replaces control characters, so that text from an image cannot control the terminal.
+/// Replaces control characters, so that text from an image cannot inject terminal escape sequences.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -29,7 +29,7 @@ pub(crate) fn context_dir(paths: &Paths, image: &Image) -> Utf8PathBuf {
     paths.work_dir().join(image.name.replace('/', "+"))
 }
 
-/// Returns the mode to give a workspace file in the image: `0755` if it is executable, and `0644` otherwise. Returns
+/// Returns the mode that a workspace file has in the image: `0755` if it is executable, and `0644` otherwise. Returns
 /// `None` if `from` is a directory or does not exist.
 pub(crate) fn file_mode(root: &Utf8Path, from: &str) -> Option<String> {
     let metadata = fs_err::metadata(root.join(from)).ok().filter(std::fs::Metadata::is_file)?;
@@ -214,8 +214,8 @@ fn visit_tree(from: &Utf8Path, to: &Utf8Path, root: &Utf8Path, visit: Visit<'_>)
     Ok(())
 }
 
-/// Returns a description of a special file, such as a named pipe, or `None` for any other file. Opening a special file
-/// may block.
+/// Returns a description of a special file, such as a named pipe, or `None` for any other file. Special files cannot be
+/// copied, because opening one may block.
 fn special_file(file_type: FileType) -> Option<&'static str> {
     if file_type.is_fifo() {
         Some("a named pipe")
@@ -237,7 +237,8 @@ fn copy_file(from: &Utf8Path, to: &Utf8Path, mode: u32) -> Result<()> {
 }
 
 /// Sets the mode of all directories except `tmp` to 0755, regardless of the umask. Keeps modification times, because
-/// BuildKit detects changed files by their size and modification time. Both engines override the times in the image.
+/// BuildKit detects changed files by their size and modification time. These times do not end up in the image, because
+/// both engines override them.
 fn set_modes(dir: &Utf8Path) -> Result<()> {
     for entry in dir.read_dir_utf8()? {
         let entry = entry?;

@@ -96,7 +96,7 @@ pub(crate) fn write(outputs: &[Output], images: &[Image], layouts: &[&Layout], u
 }
 
 /// Returns an image's entry for `index.json`, named after the image and its first tag. The other tags get no entries,
-/// because OCI tools require a name to open a layout that has more than one entry.
+/// because with more than one entry, OCI tools cannot open the layout without a name.
 fn index_entry(image: &Image, layout: &Layout) -> Result<Value> {
     let name = format!("{}:{}", image.name, image.tags.first().map_or("latest", String::as_str));
     let mut entry = serde_json::to_value(&layout.descriptor)?;

@@ -26,7 +26,7 @@ pub(crate) fn render(image: &Image, bases: &PinnedBases, root: &Utf8Path) -> Res
 
 fn read_template(path: &Utf8Path) -> Result<String> {
     let text = if path.exists() && !path.is_file() {
-        // Do not try to read other types of files: reading from a pipe would block.
+        // Fail without opening the file, because reading a pipe, for example, would block.
         Err(format!("{path} is not a regular file"))
     } else {
         fs_err::read_to_string(path).map_err(|error| error.to_string())

@@ -24,8 +24,9 @@ pub(crate) fn check(config: &Value, rootfs: &RootFs) -> Result<(), Failure> {
     for (kind, name, file) in [("user", user, "/etc/passwd"), ("group", group, "/etc/group")] {
         if !name.is_empty() && name.parse::<u32>().is_err() && !has_entry(rootfs, file, name) {
             let message = format!("{kind} '{name}' is not in the image's {file}");
-            return Err(Failure::new(Class::Config, message)
-                .hint("use numeric IDs, such as user = \"65532:65532\", or copy a file that defines the name"));
+            return Err(Failure::new(Class::Config, message).hint(
+                "use numeric IDs, such as user = \"65532:65532\", or copy a passwd or group file that defines the name",
+            ));
         }
     }
     Ok(())

@@ -14,7 +14,8 @@ const CA_BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Writes the files that programs expect in a root file system to `dir`. Only images based on `scratch` need them.
+/// Writes the files that programs expect in a root file system to `dir`. All bases except `scratch` already contain
+/// them.
 pub(crate) fn write_scratch_rootfs(dir: &Utf8Path) -> Result<()> {
     let passwd = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
     let group = "root:x:0:\nnonroot:x:65532:\n";

@@ -39,7 +39,8 @@ impl Cache {
         let dir = self.dir.join("blobs").join(digest.algorithm().as_ref());
         let path = dir.join(digest.digest());
         if let Ok(file) = fs_err::File::open(&path) {
-            // Damaged blobs are replaced atomically, since other runs may use or replace them at the same time.
+            // Do not delete a damaged blob, but replace it atomically below, since other runs may be using or replacing
+            // it.
             let StreamHash { sha256, size } = hash_reader(file)?;
             if (sha256.as_str(), size) == (digest.digest(), blob.size()) {
                 return Ok(path);

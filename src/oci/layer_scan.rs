@@ -20,7 +20,7 @@ use crate::elf::Elf;
 use crate::process::check_interrupt;
 use crate::shell;
 
-/// Maximum size in bytes of a configuration file whose text is kept.
+/// Maximum size in bytes of a configuration file to read.
 const MAX_TEXT_SIZE: u64 = 1 << 20;
 /// Maximum number of bytes to read from a script.
 const MAX_SCRIPT_SIZE: u64 = 256 << 10;
@@ -92,7 +92,7 @@ impl TarEntry {
         let (dir, name) = (parent(&path), file_name(&path));
         match name.strip_prefix(".wh.") {
             Some(".wh..opq") => TarEntry::Whiteout(dir.to_owned(), LayerChange::OpaqueWhiteout),
-            // AUFS uses such names for internal metadata.
+            // Other names that start with `.wh..wh.` are internal metadata of AUFS.
             Some(hidden) if hidden.starts_with(".wh.") => TarEntry::Metadata,
             Some(hidden) => TarEntry::Whiteout(join(dir, hidden), LayerChange::Whiteout),
             None if entry.header().entry_type() == tar::EntryType::XGlobalHeader => TarEntry::Metadata,
@@ -155,7 +155,7 @@ pub(crate) fn read_config_text(path: &str, size: u64, mut file: impl Read) -> io
         }
         "etc/ld.so.conf.d" => true,
         "usr/lib" => name == "os-release",
-        // `/etc` may be a symbolic link to another directory.
+        // `/etc` may be a symbolic link, so accept the files in any directory named `etc`.
         _ => path.ends_with("/etc/passwd") || path.ends_with("/etc/group"),
     };
     if !is_config || size > MAX_TEXT_SIZE {
@@ -225,7 +225,7 @@ fn read_loader_cache(mut file: impl Read) -> io::Result<Vec<String>> {
     const ENTRY: usize = 24;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    // A table in the old format may precede the new one.
+    // A table in the old format may precede the one in the new format.
     let magic_at = |window: &[u8]| window == LOADER_CACHE_MAGIC;
     let Some(start) = bytes.windows(LOADER_CACHE_MAGIC.len()).position(magic_at) else { return Ok(Vec::new()) };
     let cache = &bytes[start..];

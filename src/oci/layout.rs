@@ -70,7 +70,7 @@ impl Layout {
     }
 }
 
-/// Writes a layout with a single index. Writes `blobs` from memory, and creates hard links to the files of the layers.
+/// Writes a layout with a single index. Writes `blobs` from memory, and hard-links the layers instead of copying them.
 pub(crate) fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descriptor) -> Result<()> {
     if dir.exists() {
         fs_err::remove_dir_all(dir)?;

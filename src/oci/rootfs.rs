@@ -58,7 +58,7 @@ pub(crate) struct ScriptFile {
     /// The rest of the first line after `#!`, unchanged.
     #[serde(rename = "line")]
     pub shebang: String,
-    /// The commands that a shell script may run last.
+    /// The programs that a shell script may run as its main process.
     #[serde(rename = "execs", default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<ScriptCommand>,
 }
@@ -136,7 +136,7 @@ impl RootFs {
         self.get(&join(&self.resolve(parent(&path)).ok()?, file_name(&path)))
     }
 
-    /// Returns all paths that start with `prefix`, in order, with their nodes.
+    /// Returns all paths that start with `prefix` and their nodes, sorted by path.
     pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a FsNode)> {
         let from = self.0.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         from.map(|(path, node)| (path.as_str(), node)).take_while(move |(path, _)| path.starts_with(prefix))
@@ -184,8 +184,8 @@ impl RootFs {
         Ok(())
     }
 
-    /// Removes the files hidden by a layer's whiteouts, and returns the removals in order. All whiteouts are applied
-    /// before other entries, because they affect only lower layers, regardless of their position (layer.md,
+    /// Removes the files hidden by a layer's whiteouts, and returns the removals in order. Whiteouts are applied before
+    /// all other entries because they affect only lower layers, no matter where they are in the archive (layer.md,
     /// "Whiteouts").
     pub(crate) fn apply_whiteouts(&mut self, layer: &LayerChanges) -> Vec<Removal> {
         let mut removals = Vec::new();
@@ -195,7 +195,7 @@ impl RootFs {
                 LayerChange::OpaqueWhiteout => Removal::DirContents(path.clone()),
                 LayerChange::Put(_) | LayerChange::HardLink(_) => continue,
             };
-            // A path below a symbolic link in a lower layer does not exist.
+            // Whiteouts do not follow symbolic links in lower layers, so a path below one does not exist.
             let exists = path.is_empty() || self.get(path).is_some();
             self.remove(&removal);
             if exists {

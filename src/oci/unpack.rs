@@ -183,7 +183,7 @@ impl ConfinedDir {
     }
 }
 
-/// Permissions that this process needs on every directory, to add files and to remove the directory later.
+/// Permissions that this process needs to add files to a directory and to remove it later.
 const OWNER_ACCESS: u32 = 0o700;
 
 fn is_dir(path: &Utf8Path) -> bool {
@@ -202,7 +202,7 @@ fn check_path(path: &str) -> Result<()> {
 fn set_attributes(path: &Utf8Path, mode: u32, attributes: &FileAttributes) -> Result<()> {
     let id = |id: u64| u32::try_from(id).ok();
     if rustix::process::geteuid().is_root() {
-        // Ignore errors, which occur for IDs that the user namespace does not map.
+        // Ignore errors, which occur if the user namespace does not map the IDs.
         let _ = lchown(path, id(attributes.uid), id(attributes.gid));
     }
     Ok(fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?)

@@ -1,4 +1,4 @@
-//! Supported CI services, and their compile jobs, one per platform.
+//! Supported CI services, and the jobs that each compile one platform.
 
 use std::collections::BTreeSet;
 

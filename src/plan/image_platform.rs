@@ -96,7 +96,7 @@ fn choose_libc(image: &str, settings: &Config, built_in: Option<BuiltInTemplate>
         && template.name != SCRATCH
     {
         let message = format!(
-            "image '{image}': libc \"gnu\" requires glibc, which the template '{}' does not contain",
+            "image '{image}': libc \"gnu\" requires glibc, which the '{}' template does not provide",
             template.name
         );
         return Err(Failure::new(Class::Config, message)
@@ -168,7 +168,7 @@ fn container_config(
     }
 }
 
-/// Returns the paths of container settings that are set explicitly, such as `user` and `env.PATH`.
+/// Returns the keys of container settings that are set explicitly, such as `user` and `env.PATH`.
 fn explicit_keys(settings: &Config) -> Vec<String> {
     let keys = [
         ("entrypoint", settings.entrypoint.is_some()),

@@ -241,7 +241,7 @@ pub(crate) struct ContainerConfig {
     pub workdir: Option<String>,
     pub stop_signal: Option<String>,
     pub healthcheck: Option<Healthcheck>,
-    /// Paths of keys that are set explicitly in the configuration, such as `user` and `env.PATH`.
+    /// Keys that are set explicitly in the configuration, such as `user` and `env.PATH`.
     #[serde(skip)]
     pub explicit_keys: Vec<String>,
 }

@@ -16,7 +16,7 @@ pub(crate) struct ConfigSources {
     pub workspace: Config,
     /// Settings from `[package.metadata.multiarch]`, by package name.
     pub packages: IndexMap<String, Config>,
-    /// Settings from flags, and from environment variables if the flag is not set.
+    /// Settings from flags, or from environment variables for flags that are not set.
     pub command_line: Config,
     /// Notes about ignored tables whose names look misspelled.
     pub notes: Vec<String>,
@@ -68,8 +68,8 @@ impl ConfigSources {
         images
     }
 
-    /// Returns an image's settings from configuration files, without flags and environment variables. Per-platform
-    /// settings are not merged into the others.
+    /// Returns an image's settings from configuration files, without flags and environment variables. Keeps
+    /// per-platform settings separate.
     pub(crate) fn image_config(&self, image: &str, package: Option<&str>) -> Config {
         let package_config = package.and_then(|package| self.packages.get(package));
         let mut result = Config::default();

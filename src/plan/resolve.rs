@@ -31,7 +31,7 @@ pub(crate) struct PlanRequest {
     pub load: bool,
     /// Arguments for the smoke runs of all images. They override the configured arguments.
     pub smoke: Option<Vec<String>>,
-    /// Other files that the run writes. They are ignored when checking for uncommitted changes.
+    /// Additional files that the run writes, to ignore when checking for uncommitted changes.
     pub written_files: Vec<Utf8PathBuf>,
     /// Whether to add a note if an image has no registry to push to.
     pub notes_missing_registry: bool,
@@ -59,7 +59,7 @@ impl Inputs<'_> {
     }
 }
 
-/// Resolves everything that can be determined without inspecting the host.
+/// Resolves a plan without inspecting the host.
 pub(crate) fn resolve(
     workspace: &Workspace,
     sources: &ConfigSources,
@@ -142,8 +142,8 @@ fn configured_platforms(settings: &Config) -> Vec<Platform> {
     settings.platforms.clone().unwrap_or_else(|| Platform::all().filter(is_default).collect())
 }
 
-/// Removes and returns the requested platforms that are configured only for other images. Platforms that are not
-/// configured for any image remain.
+/// Removes and returns the requested platforms that are configured only for other images. Keeps platforms that are not
+/// configured for any image.
 fn remove_platforms_of_other_images(
     requested: &mut Vec<Platform>,
     configured: &[Platform],

@@ -122,7 +122,7 @@ impl<'a> TagRenderer<'a> {
         TagRenderer { environment, variables, version, checkout }
     }
 
-    /// Renders a template. Fails if the template uses an empty variable but the resulting tag is not empty.
+    /// Renders a template. Fails if an empty variable leaves a gap in the tag. An entirely empty tag is not an error.
     fn render(&self, template: &str) -> Result<String, Failure> {
         let rendered = self.environment.render_str(template, &self.variables).map_err(|error| {
             Failure::new(Class::Config, format!("tag template '{template}': {}", template_error(&error)))

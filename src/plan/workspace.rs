@@ -113,7 +113,7 @@ impl Workspace {
             Some(path) => current_dir.join(path).parent().map(Utf8Path::to_owned).unwrap_or_default(),
             None => current_dir.to_owned(),
         };
-        // Match cargo's paths, which contain no `..` or symbolic links.
+        // Resolve `..` and symbolic links, because the paths that cargo reports contain none.
         let selected_dir = selected_dir.canonicalize_utf8().unwrap_or(selected_dir);
         let member = member_at(&metadata.workspace_root, &packages, &selected_dir);
         let has_explicit_selection = member.is_some();
@@ -143,7 +143,7 @@ impl Workspace {
         self.packages.iter().find(|package| package.name == name)
     }
 
-    /// Returns the package that contains a binary. Selected packages are preferred.
+    /// Returns a package that contains the binary, preferring selected packages.
     pub(crate) fn package_with_bin(&self, bin: &str) -> Option<&Package> {
         let has_bin = |package: &&Package| package.bins.iter().any(|name| name == bin);
         let selected = self.selected.iter().filter_map(|name| self.package(name)).find(has_bin);
@@ -151,7 +151,7 @@ impl Workspace {
     }
 }
 
-/// Returns the name of the innermost member that contains a directory. The package in the workspace root is ignored.
+/// Returns the name of the innermost member that contains a directory. Ignores a package in the workspace root.
 fn member_at(workspace_root: &Utf8Path, packages: &[Package], dir: &Utf8Path) -> Option<String> {
     let package_dir = |package: &Package| package.manifest_path.parent().map(Utf8Path::to_owned).unwrap_or_default();
     let containing = packages

@@ -43,8 +43,8 @@ pub(crate) struct ElfIdentity {
 }
 
 impl ElfIdentity {
-    /// Reports whether the machine, class and byte order are equal, so that one file can be loaded wherever the other
-    /// can.
+    /// Reports whether the machine, class and byte order are equal, so that the same kernels and loaders accept both
+    /// files.
     pub(crate) fn same_machine(&self, other: &ElfIdentity) -> bool {
         (self.machine, self.class, self.big_endian) == (other.machine, other.class, other.big_endian)
     }

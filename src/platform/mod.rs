@@ -259,8 +259,8 @@ impl FromStr for Platform {
             }
             let with_os = if text.contains('/') { text.to_owned() } else { format!("linux/{text}") };
             let failure = Failure::new(Class::Config, format!("unknown platform '{text}'"));
-            // The names are short and similar: at an edit distance of two, a name is probably another architecture, not
-            // a typo.
+            // Allow an edit distance of only 1, because the names are short and similar: a name at a distance of 2 is
+            // probably another architecture, not a typo.
             let typo_of = names().find(|name| strsim::damerau_levenshtein(&with_os, name) <= 1);
             failure.did_you_mean(&with_os, typo_of).hint(supported)
         })

@@ -1,6 +1,6 @@
 //! Reads a program's output line by line. A line on stdout is returned before any line that the program writes to
 //! stderr after it, because cargo reports finished binaries on stdout before it prints `Finished` to stderr. The
-//! reverse order is not guaranteed.
+//! reverse is not guaranteed: a line on stderr may be returned after later lines on stdout.
 
 use std::io::{ErrorKind, PipeReader, Read};
 
@@ -26,7 +26,7 @@ pub(super) fn read(stdout: PipeReader, stderr: PipeReader, mut send: impl FnMut(
     let mut buffer = vec![0; READ_SIZE];
     while out.pipe.is_some() || err.pipe.is_some() {
         is_ready(out.pipe.iter().chain(&err.pipe), None);
-        // Read stderr first: everything written to stdout before these lines is then available too.
+        // Read stderr first, so that everything written to stdout before these lines is available in the next step.
         let stderr_lines = err.lines(&mut buffer);
         if !out.lines(&mut buffer).into_iter().chain(stderr_lines).all(&mut send) {
             return;
@@ -50,7 +50,7 @@ impl Stream {
         };
         let read = match pipe.read(buffer) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return lines,
-            // Treat an error as the end of the stream. The program's exit status determines success.
+            // Treat an error as the end of the stream, because only the program's exit status determines success.
             read => read.unwrap_or(0),
         };
         for part in buffer[..read].split_inclusive(|byte| *byte == b'\n') {
@@ -72,7 +72,7 @@ impl Stream {
     }
 }
 
-/// Waits until a pipe has data or has ended, for at most `timeout` if given. Returns false on timeout.
+/// Waits until a pipe has data or reaches its end, but no longer than `timeout` if it is set. Returns false on timeout.
 fn is_ready<'a>(pipes: impl IntoIterator<Item = &'a PipeReader>, timeout: Option<&Timespec>) -> bool {
     let mut fds: Vec<PollFd<'_>> = pipes.into_iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
     poll(&mut fds, timeout).map_or_else(|error| error != Errno::INTR, |ready| ready > 0)

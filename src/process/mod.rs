@@ -195,7 +195,7 @@ impl Cmd {
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || lines::read(stdout, stderr, |line| sender.send(line).is_ok()));
         let running = RunningProgram { handle, group, lines };
-        // A signal that arrived before the group was registered was not forwarded to it.
+        // If a signal arrived before the group was registered, it was not forwarded to the group, so send one now.
         if let Err(interrupted) = check_interrupt() {
             running.signal(Signal::TERM);
             return Err(interrupted.into());

@@ -11,7 +11,7 @@ use crate::threads::parallel;
 /// A tag, and the digest it points to before it is moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TagState {
-    /// `host/name:tag`
+    /// The reference, as `host/name:tag`.
     pub reference: String,
     /// The digest that the tag points to, or `None` if the tag does not exist.
     pub current: Option<String>,

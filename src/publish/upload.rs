@@ -48,7 +48,8 @@ pub(crate) fn queue_layout(image: usize, layout: &Layout, queue: &mpsc::Sender<I
         let manifest: ImageManifest = serde_json::from_slice(&layout.read(entry)?)?;
         for descriptor in manifest.layers().iter().chain([manifest.config()]) {
             let path = blob_path(&layout.dir, descriptor);
-            // A closed queue means that an upload has failed. The scope reports that error instead of this one.
+            // The queue is closed only if an upload has failed, in which case that error is reported instead of
+            // `Cancelled`.
             queue.send(ImageBlob { image, descriptor: descriptor.clone(), path }).map_err(|_| Cancelled)?;
         }
     }
@@ -134,7 +135,7 @@ struct BlobInRepository {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Repository {
     host: String,
-    /// `host/name`, as in a normalized image reference.
+    /// The repository as `host/name`, with the host and name as in a normalized image reference.
     name: String,
 }
 

@@ -55,7 +55,7 @@ pub(super) struct AuthState {
     credentials: Mutex<BTreeMap<String, Credentials>>,
     /// The authorization that each host requires, or `None` if it requires no authorization.
     challenges: Mutex<BTreeMap<String, Option<Challenge>>>,
-    /// How far the local clock runs ahead of each host's clock.
+    /// How far the local clock is ahead of each host's clock.
     clock_offsets: Mutex<BTreeMap<String, TimeDelta>>,
     /// Tokens, keyed by host and scopes. The lock is held while a token is fetched, so that no token is fetched twice.
     tokens: tokio::sync::Mutex<BTreeMap<(String, Vec<String>), Token>>,
@@ -134,7 +134,7 @@ impl AuthState {
         Ok(())
     }
 
-    /// Updates the required authorization after a 401 response. Returns whether to try the request again.
+    /// Updates the required authorization after a 401 response. Returns whether to retry the request.
     pub(super) async fn update_auth(
         &self,
         target: &Reference,
@@ -151,7 +151,7 @@ impl AuthState {
         should_retry
     }
 
-    /// Returns how far the local clock runs ahead of a host's clock, or `None` if the host sent no date.
+    /// Returns how far the local clock is ahead of a host's clock, or `None` if the host sent no date.
     pub(super) fn clock_offset(&self, host: &str) -> Option<TimeDelta> {
         lock(&self.clock_offsets).get(host).copied()
     }

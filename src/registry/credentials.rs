@@ -11,7 +11,7 @@ use crate::process;
 
 /// Docker Hub's key in `config.json`.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
-/// How long to wait for a credential helper. Gives the user enough time to unlock a keyring.
+/// How long to wait for a credential helper, which may prompt the user to unlock a keyring.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The credentials that `docker login` stored for a registry.
@@ -30,7 +30,7 @@ pub(super) enum Credentials {
 pub(super) fn load(host: &str) -> Result<Credentials, Failure> {
     let (sender, receiver) = mpsc::channel();
     let name = host.to_owned();
-    // A credential helper may hang, in which case its thread is abandoned.
+    // Use a separate thread, which is abandoned if the credential helper hangs.
     std::thread::spawn(move || sender.send(query_docker(&name)));
     let deadline = Instant::now() + HELPER_TIMEOUT;
     loop {

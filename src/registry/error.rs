@@ -75,7 +75,7 @@ impl RegistryError {
         })
     }
 
-    /// Creates an error for a success status that is not valid for the request.
+    /// Creates an error for a success status that the request does not expect.
     pub(super) fn unexpected_status(status: StatusCode) -> RegistryError {
         RegistryError::Response(ErrorResponse { status: status.as_u16(), ..ErrorResponse::default() })
     }

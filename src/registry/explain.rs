@@ -85,8 +85,7 @@ impl FailedRequest<'_> {
     fn explain_unreachable(&self, error: &reqwest::Error) -> Failure {
         let host = self.host();
         let cause = root_cause(error);
-        // The host that could not be reached, if it is not the registry itself. It may be its token server, for
-        // example.
+        // The host that could not be reached, if it is not the registry itself but, for example, its token server.
         let contacted = error.url().and_then(|url| url.authority().rsplit('@').next()).filter(|other| *other != host);
         let at = contacted.map(|contacted| format!(" at {contacted}")).unwrap_or_default();
         let failure = registry_failure(format!("cannot reach registry {host}{at}: {cause}"));
@@ -181,7 +180,7 @@ impl FailedRequest<'_> {
     }
 }
 
-/// Creates an error for content that cannot be parsed as the expected part of an image.
+/// Creates an error for a manifest or config that cannot be parsed.
 pub(super) fn not_an_image(problem: &str, error: &serde_json::Error) -> Failure {
     registry_failure(format!("{problem}: {error}")).hint(
         "check the name: it may refer to an artifact that is not a container image; otherwise, publish the image again",

@@ -38,7 +38,7 @@ fn proxy(variable: &str, proxy: reqwest::Result<Proxy>) -> Result<Proxy, Failure
         Failure::new(Class::Config, format!("{variable} is not a valid proxy URL"))
             .hint(format!("set it to a URL: `export {variable}=http://host:port`"))
     })?;
-    // Never use a proxy for loopback addresses. Go's net/http, and therefore Docker, does the same.
+    // Like Go's net/http, and therefore Docker, never use a proxy for loopback addresses.
     let excluded = format!("{},localhost,127.0.0.0/8,::1", proxy_variable("NO_PROXY").unwrap_or_default());
     Ok(proxy.no_proxy(NoProxy::from_string(&excluded)))
 }

@@ -10,8 +10,8 @@ use crate::threads::lock;
 
 /// How long to wait for a response and for each of its chunks.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an upload may go without progress. This timeout is longer than the one for downloads, because buffering
-/// hides some of the progress.
+/// How long an upload may go without progress. Longer than the timeout for downloads, because buffering hides some of
+/// the progress.
 const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait for the response to a finished upload. The registry may have to hash the blob and copy it to
 /// permanent storage.

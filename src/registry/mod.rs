@@ -1,7 +1,7 @@
 //! A client for container registries (distribution-spec): authorization, retries, idle timeouts, pulls, and pushes.
 //!
-//! Existing client crates do not expose HTTP status codes and `Retry-After` headers, and do not support tokens for two
-//! repositories or separate timeouts for uploads.
+//! Does not use an existing client crate, because those do not expose HTTP status codes and `Retry-After` headers, and
+//! do not support tokens for two repositories or separate timeouts for uploads.
 
 mod auth;
 mod credentials;
@@ -75,7 +75,7 @@ impl Registry {
         })
     }
 
-    /// Checks that a repository's registry can be reached. Returns how far the local clock runs ahead of the registry's
+    /// Checks that a repository's registry can be reached. Returns how far the local clock is ahead of the registry's
     /// clock, or `None` if the response has no `Date` header.
     pub(crate) fn ping(&self, repository: &str) -> Result<Option<TimeDelta>> {
         let target = parse_reference(repository)?;

@@ -140,7 +140,7 @@ impl Registry {
                 .hint("check the free disk space with `df -h`, or set `XDG_CACHE_HOME` to another directory")
         };
         self.retry(&format!("{repository}@{}", blob.digest()), Access::Pull, || async {
-            // Every attempt starts from the beginning.
+            // Discard the data from an earlier attempt.
             let mut file = file;
             file.rewind().and_then(|()| file.set_len(0)).map_err(cannot_write)?;
             let mut response = self.send(&target, Access::Pull, |http| http.get(url.clone())).await?;
@@ -178,7 +178,7 @@ impl Registry {
 fn is_missing(error: &RegistryError, access: Access<'_>) -> bool {
     match error.status() {
         Some(404) => true,
-        // Some registries respond like this if the repository does not exist yet.
+        // Some registries respond with 401 or 403 if the repository does not exist yet.
         Some(401 | 403) => matches!(access, Access::Push),
         _ => false,
     }
@@ -188,7 +188,7 @@ fn accepted_types() -> String {
     [INDEX_TYPES, MANIFEST_TYPES].concat().join(", ")
 }
 
-/// Returns the digest that the registry claims for its response.
+/// Returns the digest in the `Docker-Content-Digest` header, if the registry sent one.
 fn digest_header(response: &Response) -> Option<&str> {
     response.headers().get("docker-content-digest")?.to_str().ok()
 }

@@ -102,7 +102,7 @@ pub(super) struct BinaryReport {
     pub(super) artifact: Artifact,
 }
 
-/// The inputs of a report.
+/// The data that a [`Report`] is created from.
 pub(crate) struct ReportInputs<'a> {
     pub commit: Option<&'a Commit>,
     pub images: Vec<ReportedImage<'a>>,

@@ -88,7 +88,7 @@ fn missing_std_section(toolchain: &Toolchain, width: Option<usize>) -> Option<St
     }
     let start = "Missing targets that `publish` will install:";
     let command = format!("rustup target add {}", missing.join(" "));
-    // Do not wrap a command that users may copy.
+    // Do not break the command across lines, because users may copy it.
     let fits_on_one_line = width.is_none_or(|width| start.len() + 1 + command.len() <= width);
     let separator = if fits_on_one_line { " " } else { "\n  " };
     Some(format!("{start}{separator}{command}"))

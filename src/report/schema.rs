@@ -1,7 +1,7 @@
 //! The version of the JSON output. The schemas in docs/ are generated from the report types.
 
-/// Version of the JSON output. It is increased when a field is removed or changes its meaning, but not when a field is
-/// added.
+/// Version of the JSON output. It is incremented when a field is removed or changes its meaning, but not when a field
+/// is added.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 #[cfg(test)]

@@ -13,10 +13,9 @@ use crate::ui::size;
 
 /// The maximum number of ticks on the axis.
 const MAX_TICKS: f64 = 8.0;
-/// The rightmost end of a bar that leaves enough space for a label after it, as a percentage of the chart's width.
+/// Maximum end of a bar that leaves enough space for a label after it, as a percentage of the chart's width.
 const MAX_END_FOR_LABEL_AFTER: f64 = 80.0;
-/// The leftmost start of a bar that leaves enough space for a label in front of it, as a percentage of the chart's
-/// width.
+/// Minimum start of a bar that leaves enough space for a label in front of it, as a percentage of the chart's width.
 const MIN_START_FOR_LABEL_BEFORE: f64 = 20.0;
 
 impl Phase {
@@ -88,7 +87,7 @@ struct Tick {
 struct PhaseSection {
     name: &'static str,
     heading: &'static str,
-    /// The row of the heading in the chart.
+    /// The row of the chart that contains the heading.
     row: usize,
     span_count: usize,
     /// The time during which at least one of the spans was running.
@@ -117,7 +116,7 @@ struct SpanBar {
     note: Option<&'static str>,
 }
 
-/// The position of the text next to a bar.
+/// The position of a bar's label.
 #[derive(Debug, PartialEq, Serialize)]
 struct BarLabel {
     x: f64,
@@ -241,7 +240,7 @@ fn time_covered(spans: &[&Span]) -> Duration {
     covered
 }
 
-/// Returns ticks at round numbers of seconds.
+/// Returns the ticks of the time axis, at round numbers of seconds.
 fn ticks(run: Duration) -> Vec<Tick> {
     let run = run.as_secs_f64();
     let smallest_step = run / MAX_TICKS;

@@ -172,7 +172,7 @@ impl Tokenizer {
     fn end_command(&mut self, separator: Separator) {
         self.end_word();
         match self.commands.last_mut() {
-            // Operators such as `&&` may be followed by a line break.
+            // Ignore line breaks after operators such as `&&`.
             Some(empty) if empty.words.is_empty() && separator == Separator::Next => {}
             Some(empty) if empty.words.is_empty() => empty.separator = separator,
             _ => self.commands.push(SimpleCommand { separator, ..SimpleCommand::default() }),

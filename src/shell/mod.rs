@@ -10,7 +10,7 @@ use self::commands::{Separator, simple_commands};
 /// A program that a script runs as its main process, with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScriptCommand {
-    /// Words of the command, without quotes. Expansions such as `$@` are left as they are.
+    /// Words of the command, without quotes. Expansions such as `$@` are not expanded.
     pub words: Vec<String>,
     /// Whether every run of the script executes exactly this command.
     #[serde(rename = "always")]
@@ -74,7 +74,7 @@ fn is_builtin(word: &str) -> bool {
 }
 
 /// Returns the programs that a script may run as its main process: the `exec` commands up to the first certain one,
-/// followed by the last program if no certain `exec` ends the script.
+/// followed by the last program if none of the `exec` commands is certain.
 pub(crate) fn final_commands(script: &str) -> Vec<ScriptCommand> {
     let mut found = Vec::new();
     let mut depth = 0_usize;
@@ -101,7 +101,7 @@ pub(crate) fn final_commands(script: &str) -> Vec<ScriptCommand> {
                 }
             }
             Some((first, _)) if is_reached && (first == "exit" || first == "return") => return found,
-            // If a builtin runs later, the last program may no longer be the main process.
+            // The script continues with a builtin after the last program, so that program may not be its main process.
             Some((first, _)) if is_builtin(first) => {
                 if let Some(ScriptCommand { is_certain, .. }) = &mut last {
                     *is_certain = false;
@@ -186,7 +186,7 @@ struct LookupState {
     path_changed: bool,
     directory_changed: bool,
     arguments_changed: bool,
-    /// Paths in earlier commands. The script may have created or replaced the files at these paths.
+    /// Paths that appear in earlier commands, which may have created or replaced the files there.
     mentioned_paths: Vec<String>,
 }
 
@@ -199,14 +199,14 @@ impl LookupState {
         self.directory_changed |= words.iter().any(|word| word == "cd" || word == "pushd");
     }
 
-    /// Records the paths that a command mentions. Called after the command has been examined.
+    /// Records the paths that a command mentions. Called only after the command has been checked against earlier paths.
     fn note_paths(&mut self, words: &[String]) {
         let paths =
             words.iter().map(|word| word.trim_start_matches(|c: char| c.is_ascii_digit() || "<>&|".contains(c)));
         self.mentioned_paths.extend(paths.filter(|word| word.contains('/')).map(str::to_owned));
     }
 
-    /// Reports whether a command runs the same file as it would at the start of the script.
+    /// Reports whether a command still runs the file that it would have run at the start of the script.
     fn still_finds(&self, words: &[String]) -> bool {
         let is_changed =
             |word: &String| self.mentioned_paths.contains(word) || (self.arguments_changed && word.contains("$@"));
@@ -221,14 +221,14 @@ impl LookupState {
     }
 }
 
-/// Returns a program and its arguments from the words after `exec`, without redirections and options of `exec` itself.
+/// Returns the program and arguments that `exec` runs, without redirections and the options of `exec` itself.
 fn program_words(words: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let operator = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
         match operator.strip_prefix(['<', '>']) {
-            // The next word is the redirection's file.
+            // The redirection's file is a separate word.
             Some(rest) if rest.trim_start_matches(['<', '>', '&', '|']).is_empty() => drop(words.next()),
             Some(_) => {}
             None if kept.is_empty() && word == "-a" => drop(words.next()),

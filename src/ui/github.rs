@@ -36,7 +36,8 @@ pub(crate) fn note_command(text: &str) -> String {
     command("notice", "cargo multiarch", text, &[])
 }
 
-/// Rewrites lines that the runner would execute as commands. Error messages may quote such lines from other programs.
+/// Rewrites lines that the runner would execute as commands. Error messages can contain them when they quote the output
+/// of other programs.
 pub(crate) fn disarm_commands(text: &str) -> String {
     let is_command = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
     let line =

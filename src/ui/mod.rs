@@ -139,7 +139,7 @@ impl Ui {
         }
     }
 
-    /// Prints an output line of a child process unchanged, even with `-q`. Callers pass only relevant lines.
+    /// Prints a line of a child process's output unchanged, even with `-q`. Callers must filter out irrelevant lines.
     pub(crate) fn child(&self, line: &str) {
         self.line(line);
     }
@@ -219,9 +219,9 @@ impl Ui {
         painted(self.color, style, text)
     }
 
-    /// Prints a line without wrapping it, so that it can be copied. cargo does the same.
+    /// Prints a line without wrapping it, as cargo does, so that users can copy it.
     fn line(&self, line: &str) {
-        // A closed stderr is ignored because the error could not be printed anyway.
+        // Ignore write errors: if stderr is closed, there is nowhere to report them.
         self.bars.suspend(|| drop(writeln!(io::stderr().lock(), "{line}")));
     }
 }

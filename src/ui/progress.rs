@@ -13,7 +13,7 @@ use super::size;
 /// Maximum number of redraws per second.
 const REDRAW_RATE: u8 = 20;
 const TICK: Duration = Duration::from_millis(100);
-/// Minimum size, in bytes, of a transfer that is shown as a bar. Smaller transfers finish too quickly.
+/// Minimum size in bytes for a transfer to get a progress bar. Smaller transfers finish too quickly.
 const MIN_TRANSFER: u64 = 1 << 20;
 
 /// The progress bars of a run. The default value draws none.
@@ -24,7 +24,7 @@ pub(crate) struct Bars(Option<VisibleBars>);
 struct VisibleBars {
     multi: MultiProgress,
     color: bool,
-    /// Width in columns, which overrides the terminal's width.
+    /// Width to use instead of the terminal's, in columns.
     width: Option<u16>,
 }
 
@@ -53,8 +53,7 @@ impl OutputTraits<'_> {
 }
 
 impl Bars {
-    /// Creates progress bars on stderr if the properties of the output allow them. `width` overrides the terminal's
-    /// width.
+    /// Creates progress bars on stderr if the output supports them. `width` overrides the terminal's width.
     pub(crate) fn new(output: &OutputTraits<'_>, color: bool, width: Option<u16>) -> Bars {
         let visible = || {
             let terminal = Box::new(NarrowTerminal {
@@ -134,8 +133,8 @@ fn columns(terminal: &Term, width: Option<u16>) -> u16 {
     width.unwrap_or_else(|| terminal.size().1.saturating_sub(INTERRUPT_WIDTH)).max(MIN_WIDTH)
 }
 
-/// Renders a gauge such as `[====>    ] 12/34 `, with the first of `amounts` that leaves room for a name. Renders only
-/// the amount if the gauge does not fit.
+/// Renders a gauge such as `[====>    ] 12/34 `, using the first of `amounts` that leaves room for a name. If the gauge
+/// itself does not fit, renders only the amount.
 fn gauge(fraction: f32, amounts: &[String], columns: usize) -> String {
     let room = columns.saturating_sub(PREFIX_WIDTH);
     let with_name = |amount: &&String| amount.len() + 12 <= room;
@@ -173,7 +172,7 @@ impl Bar {
     /// Advances the bar by one step and shows `message`.
     pub(crate) fn step(&self, message: &str) {
         if let Some(VisibleBar { bar, .. }) = &self.0 {
-            // The length is an estimate. Extend it so that the bar is not full before the work is done.
+            // The length is only an estimate, so extend it to keep the bar from filling up before the work is done.
             if bar.length().is_some_and(|length| length <= bar.position() + 1) {
                 bar.inc_length(1);
             }
@@ -217,7 +216,7 @@ impl Drop for Bar {
 #[derive(Debug)]
 struct NarrowTerminal {
     terminal: Term,
-    /// Width in columns, which overrides the terminal's width.
+    /// Width to use instead of the terminal's, in columns.
     width: Option<u16>,
     /// The width last reported to indicatif, which uses it to count lines.
     reported_width: AtomicU16,
@@ -268,7 +267,7 @@ impl TermLike for NarrowTerminal {
         let bar = text.trim_end();
         let before = self.cursor_column.load(Ordering::Relaxed);
         if bar.is_empty() {
-            // indicatif counts more than one line for a bar that was drawn before the terminal shrank.
+            // If the terminal has shrunk below the width of the bar, indicatif counts the bar as more than one line.
             let is_longer = before > self.reported_width.load(Ordering::Relaxed).into();
             return if is_longer { self.terminal.write_str(text) } else { Ok(()) };
         }

@@ -50,7 +50,8 @@ fn aligned_columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// Renders each row as a block: its first cell, followed by a line with the column title for each remaining cell.
+/// Renders each row as a block: the first cell, then one indented line per remaining cell, labeled with its column's
+/// title.
 fn row_blocks<const N: usize>(rows: &[[String; N]], width: usize) -> Vec<String> {
     let Some((titles, rows)) = rows.split_first() else { return Vec::new() };
     let title_width = titles.iter().skip(1).map(|title| display_width(title)).max().unwrap_or(0);

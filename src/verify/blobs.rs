@@ -29,7 +29,7 @@ pub(crate) enum Blobs<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LayerBlob {
     Blob(Box<Descriptor>),
-    /// File in a `docker save` archive, which does not record the digests of layers.
+    /// Path in a `docker save` archive, which does not record layer digests.
     File(String),
 }
 
@@ -186,7 +186,7 @@ impl Blobs<'_> {
         check_interrupt()?;
         io::copy(&mut stream, &mut io::sink())?;
         if let Some(damage) = compare(descriptor, stream.size, &stream.digest()) {
-            // Report only the damage, because it also causes any other errors.
+            // Report only the damage, because any scan error is a consequence of it.
             return Ok(LayerReading { scanned: result.ok(), findings: vec![damage] });
         }
         if let Ok(scanned) = &result {
@@ -292,10 +292,10 @@ fn list_members(file: &std::fs::File, path: &Utf8Path) -> Result<BTreeMap<String
     let (mut members, mut links) = (BTreeMap::new(), BTreeMap::new());
     let mut archive = tar::Archive::new(io::BufReader::new(file));
     for entry in archive.entries_with_seek()? {
-        // The tar crate's error would hide that the file may not be an archive at all.
+        // Replace the tar crate's error, because the file may not be an archive at all.
         let entry = entry.map_err(|_| not_an_archive(path))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
-        // Older Docker versions write a link for a layer with the same contents as another.
+        // If two layers have the same contents, older Docker versions write the second one as a link.
         match entry.link_name_bytes() {
             Some(target) if !entry.header().entry_type().is_file() => {
                 let dir = name.rsplit_once('/').map_or("", |(dir, _)| dir);
@@ -389,7 +389,7 @@ fn compare(descriptor: &Descriptor, size: u64, found: &str) -> Option<Finding> {
     if size != descriptor.size() {
         // Reading stops one byte past the expected size, so the full size of a larger blob is unknown.
         let actual = if size > descriptor.size() { "more".to_owned() } else { size.to_string() };
-        let reason = format!("{digest} should have {} bytes, but has {actual}", descriptor.size());
+        let reason = format!("{digest}: expected {} bytes, found {actual}", descriptor.size());
         return Some(WRONG_SIZE.finding(reason, DAMAGED_HINT));
     }
     if found != digest.to_string() {

@@ -1,5 +1,5 @@
-//! Verifies a built image before any tag moves: its index and configs must match the plan, its binaries must be exactly
-//! the compiled ones, and every platform must be able to start.
+//! Verifies a built image before any tag moves: its index and configs must match the plan, its binaries must be
+//! identical to the compiled ones, and containers must be able to start on every platform.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::timings::Timings;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VerifiedImage {
     pub digests: ImageDigests,
-    /// Result of the checks, which may include errors. The caller decides whether errors stop the run.
+    /// Result of the checks. If it contains errors, the caller decides whether to stop the run.
     pub inspected: InspectedImage,
 }
 
@@ -62,7 +62,7 @@ fn check_binaries(image: &Image, planned: &ImagePlatform, root: &RootFs, artifac
         let path = binary.path();
         let failure = |problem: String| image_failure(&image.name, format!("{}: {path} {problem}", planned.platform));
         let compiled = artifacts.get(&(planned.build.clone(), binary.clone())).map(|artifact| &artifact.sha256);
-        // Links are not followed: the copied file itself must be at this path.
+        // Do not follow links: the path must be the copied file itself.
         match root.get(path.trim_start_matches('/')) {
             Some(FsNode::File(RegularFile { content: FileContent::Program(program), attributes, .. }))
                 if Some(&program.sha256) == compiled =>

@@ -1,4 +1,4 @@
-//! Runs the checks on one platform's root file system and config, following the steps of a container's startup.
+//! Checks one platform's root file system and config by following the steps that start a container.
 
 use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
@@ -52,7 +52,7 @@ pub(crate) fn check(
         programs.push(linkage);
     }
     findings.extend(policy::check(policy, &context, &programs));
-    // The last program is the main one. Those before it are shells and init programs.
+    // The last program is the main one. Any programs before it are shells and init programs.
     let main_program = programs.last();
     let facts = PlatformFacts {
         program: chain.program.as_deref().map(printable),
@@ -80,11 +80,12 @@ fn needed_glibc(context: &ExecContext<'_>, path: &str) -> Option<String> {
     }
 }
 
-/// Programs that reveal the architecture of a base image, in order of preference.
+/// Programs from which to determine a base image's architecture, in order of preference.
 const SHELLS: &[&str] = &["/bin/sh", "/bin/busybox", "/bin/bash", "/usr/bin/env"];
 const LOADER_PREFIXES: &[&str] = &["ld-linux", "ld-musl", "ld64.so", "ld.so"];
 
-/// Checks that the base image's programs are built for the platform. Even if they are not, a static binary would start.
+/// Checks that the base image's programs are built for the platform. A static binary starts even on a base for the
+/// wrong platform, so no other check would detect this.
 fn check_base(context: &ExecContext<'_>) -> Option<Finding> {
     let expected = context.platform.elf_identity();
     let wrong_base = |path: &str, found: ElfIdentity| {

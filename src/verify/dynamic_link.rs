@@ -13,7 +13,7 @@ use crate::finding::{
 use crate::oci::rootfs::{FileContent, RegularFile, file_name, parent};
 use crate::platform::{FloatAbi, Libc};
 
-/// A program's C library and shared libraries, with the findings about them.
+/// The libraries that a program needs, and the findings about them.
 #[derive(Debug, Default)]
 pub(crate) struct ProgramLinkage {
     /// Real path of the program in the image, without a leading slash.
@@ -187,7 +187,7 @@ fn check_libraries<'a>(
     };
 }
 
-/// Loads the program and its preloaded libraries, then all libraries that these need in breadth-first order.
+/// Loads the program and its preloaded libraries, then the libraries that they need, breadth-first.
 fn load_objects<'a>(
     context: &ExecContext<'a>,
     path: &str,
@@ -301,7 +301,7 @@ fn missing_library_fix(name: &str, loader: DynamicLoader) -> &'static str {
     }
 }
 
-/// Needed symbol versions that a library does not provide.
+/// The symbol versions that an object needs but a library does not provide.
 struct MissingVersions<'a> {
     versions: Vec<&'a str>,
     /// Path of the library, as shown in messages.
@@ -326,7 +326,7 @@ fn check_versions(
             // The library is missing, which is reported separately.
             None => continue,
         };
-        // The loader accepts any symbol from a library without versions.
+        // If a library defines no symbol versions, the loader accepts any of its symbols.
         if !elf.defined_versions.is_empty() && !elf.defined_versions.contains(&needed.version) {
             let library =
                 missing.entry(&needed.library).or_insert_with(|| MissingVersions { versions: Vec::new(), path, elf });

@@ -36,12 +36,12 @@ pub(crate) struct LoadedObject<'a> {
     pub elf: &'a Elf,
     /// Name under which the object was requested.
     pub name: String,
-    /// Index of the first loaded object that needs this one. `None` for the program.
+    /// Index of the first loaded object that needs this one. `None` for the program itself.
     pub needed_by: Option<usize>,
 }
 
 impl LoadedObject<'_> {
-    /// Reports whether the object was requested under this name or has it as its soname.
+    /// Reports whether the object was requested under this name, or whether its soname is this name.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.name == name || self.elf.soname.as_deref() == Some(name)
     }

@@ -22,7 +22,7 @@ pub(crate) struct ExecContext<'a> {
 /// The user of a container's process (moby/sys, `user.GetExecUser`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
-    /// User as written in the config. Empty, which means root, if the config does not set one.
+    /// User as written in the config. Empty if the config does not set one, which means root.
     pub name: String,
     pub uid: u64,
     pub gid: u64,
@@ -95,7 +95,7 @@ impl<'a> ExecContext<'a> {
         }
     }
 
-    /// Creates the finding for `dir`, a directory on the path to `target` that the user cannot enter.
+    /// Creates the finding that the user cannot enter `dir`, a directory on the path to `target`.
     pub(crate) fn closed_directory_finding(&self, dir: &str, target: &str) -> Finding {
         let mode = match self.root.get(dir) {
             Some(FsNode::Dir(attributes)) => format_mode(attributes),
@@ -181,7 +181,7 @@ impl<'a> ExecContext<'a> {
                 first = Some(dir.to_owned());
             }
         };
-        // An error means that the path does not exist, which the caller reports.
+        // Ignore the error: it means that the path does not exist, which the caller reports.
         let _ = self.root.resolve_through(path, &mut on_dir);
         first
     }

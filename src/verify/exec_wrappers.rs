@@ -5,7 +5,7 @@ use crate::oci::rootfs::file_name;
 /// The command that a wrapper program or shell starts.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum WrappedCommand {
-    /// No command, or an unknown one.
+    /// The wrapper starts no command, or one that cannot be determined.
     None,
     /// A program with its arguments.
     Program(Vec<String>),
@@ -191,7 +191,7 @@ pub(crate) fn splits_string(arguments: &[String]) -> bool {
 /// The text that `env -S` splits into words. The option may end a group of short options, as in `-iS`.
 struct SplitString {
     text: String,
-    /// Number of arguments that the option and its text take up.
+    /// Number of arguments that the option and its text consist of.
     words: usize,
 }
 

@@ -89,7 +89,7 @@ pub(crate) fn inspect_location(
     manifests::read_location(location, registry, cache)?.into_iter().map(|image| inspection.image(image)).collect()
 }
 
-/// Verifies a built image in its layout. `name` identifies the image in the timing report.
+/// Verifies the OCI layout of a built image. `name` identifies the image in the timing report.
 pub(crate) fn inspect_layout(
     layout: &Layout,
     name: &str,
@@ -129,7 +129,7 @@ impl Inspection<'_> {
             entries.into_iter().map(|entry| NamedPlatform { name: platform_name(&entry), entry }).collect();
         findings.extend(self.check_index(&platforms));
         findings.extend(check_annotations(&self.options.policy, &annotations));
-        // A platform that cannot be read is kept, because it may be one of the requested platforms.
+        // Keep platforms that cannot be read, because they may be among the requested ones.
         platforms.retain(|platform| self.is_requested(&platform.name) || platform.name == UNKNOWN);
         let layers = self.read_layers(&platforms, &blobs)?;
         let inspected = parallel(&platforms, |platform| {

@@ -96,7 +96,7 @@ pub(crate) fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
     Ok(image)
 }
 
-/// Returns the platform in a config, in normalized form.
+/// Returns the normalized form of the platform in a config.
 pub(crate) fn config_platform(config: &ImageConfiguration) -> String {
     format_platform(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref())
 }
@@ -113,7 +113,7 @@ impl<'a> ImageManifests<'a> {
         }
     }
 
-    /// Adds the only platform of an image without an index.
+    /// Adds the single platform of an image that has no index.
     fn add_manifest(&mut self, manifest: &[u8], claimed: Option<String>) -> Result<()> {
         let contents = read_contents(manifest, &self.blobs);
         if let Ok(contents) = &contents {
@@ -227,7 +227,8 @@ impl<'a> LayoutReader<'a, '_> {
         let index: ImageIndex = serde_json::from_slice(index_json)
             .map_err(|error| not_a_layout(self.path, &format!("invalid index.json: {error}")))?;
         let entries = index.manifests();
-        // If a layout contains several images, they have names. Without names, index.json is the index of one image.
+        // In a layout with several images, each entry has a name. If no entry has one, index.json is itself the index
+        // of a single image.
         let is_platform = |entry: &Descriptor| ref_name(entry).is_none() && !is_index(entry);
         if self.requested.is_none() && entries.len() != 1 && entries.iter().all(is_platform) {
             let mut image = ImageManifests::new(&self.location.to_string(), None, self.blobs.clone());
@@ -289,7 +290,7 @@ fn not_a_layout(path: &Utf8Path, reason: &str) -> Failure {
         .hint("for an archive, use oci-archive:FILE, or docker-archive:FILE if it was written by `docker save`")
 }
 
-/// Returns the name that a layout gives an image.
+/// Returns the name of an image in a layout.
 fn ref_name(entry: &Descriptor) -> Option<&str> {
     entry.annotations().as_ref()?.get(REF_NAME).map(String::as_str)
 }

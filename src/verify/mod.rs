@@ -1,6 +1,7 @@
-//! Verifies images: every platform must match what the index claims, and its container must be able to start. Freshly
-//! built images are verified before any tag moves and again after the push; `cargo multiarch verify` accepts any image.
-//! The checks only read bytes. Only `smoke` runs programs, and only if a smoke run is configured.
+//! Verifies images: every platform must match its entry in the index, and containers must be able to start on it.
+//! Freshly built images are verified before any tag moves and again after the push; `cargo multiarch verify` accepts
+//! any image. The checks only read the image's files. Programs are run only by the `smoke` module, and only if a smoke
+//! run is configured.
 
 pub(crate) mod blobs;
 pub(crate) mod built_image;

@@ -16,7 +16,8 @@ fn refused(project: &Project, args: &[&str], code: i32) -> Finished {
     finished
 }
 
-/// Asserts that `publish` rejects a configuration. Passes a registry, so that a missing registry cannot be the error.
+/// Asserts that `publish` rejects a configuration. Passes `--registry`, so that `publish` does not fail because of a
+/// missing registry.
 #[track_caller]
 fn refused_config(config: &str) -> Finished {
     refused(&Project::with_config(config), &["--registry", "r.example"], 3)
@@ -27,7 +28,7 @@ fn no_docker() -> Fakes {
     Fakes::new().real("cargo").real("rustc").real("git")
 }
 
-/// Creates a workspace of packages with the given binaries. Each package's directory has the package's name.
+/// Creates a workspace of packages with the given binaries. Each package is in a directory with the same name.
 fn workspace(packages: &[(&str, &[&str])]) -> Project {
     let locked = |(name, _): &(&str, _)| format!("[[package]]\nname = \"{name}\"\nversion = \"1.2.3\"\n\n");
     let root = Project::empty()
@@ -254,7 +255,7 @@ fn environment_variable_with_an_invalid_value_is_rejected() {
         ("CARGO_TERM_COLOR", "blue"),
     ]
     .map(|(name, value)| run(name, value).finish());
-    // A flag overrides its variable, so the error names the flag.
+    // A flag overrides its environment variable, so the error names the flag.
     let flag = Project::app().run(&["plan", "--libc", "clib"]).env("MULTIARCH_LIBC", "glibc").fails(2);
     snapshot!(seen, flag.finish());
 }

@@ -62,7 +62,7 @@ pub fn manifest(registry: &FakeRegistry, media_type: &str, value: &Value) {
     registry.manifest("base", "1", media_type, value.to_string().as_bytes());
 }
 
-/// Starts a registry with a valid base image. Also returns the image's manifest, for tests that make it invalid.
+/// Starts a registry with a valid base image. Also returns the image's manifest, so that tests can make it invalid.
 pub fn good() -> (FakeRegistry, Value) {
     let registry = FakeRegistry::storing();
     base_image(&registry, "base", "1", &["linux/arm64"], &files(), STYLE);
@@ -83,7 +83,7 @@ fn base_without_the_platform_is_rejected() {
     let registry = FakeRegistry::storing();
     base_image(&registry, "base", "1", &["linux/amd64", "linux/arm/v7"], &files(), STYLE);
     let index = refused(&registry, 3);
-    // If the tag points to a single manifest, its platform must match too.
+    // The platform must also match if the tag points to a single manifest instead of an index.
     base_image(&registry, "base", "1", &["linux/amd64"], &files(), BaseStyle { index: false, ..STYLE });
     snapshot!(index, refused(&registry, 3));
 }

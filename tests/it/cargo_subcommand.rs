@@ -1,4 +1,4 @@
-//! Runs the program as a cargo subcommand: its two names, help, aliases, toolchains and exit codes.
+//! Tests the program as a cargo subcommand: its two names, help, aliases, toolchains and exit codes.
 
 use std::process::{Command, Output};
 
@@ -65,7 +65,7 @@ fn exit_codes_pass_through_cargo() {
     }
 }
 
-/// Creates a fake cargo named `calling-cargo` that logs its toolchain and arguments, fails to build, and passes other
+/// Creates a fake cargo named `calling-cargo` that logs its toolchain and arguments, fails on `build`, and passes other
 /// commands to the real cargo. The fake `cargo` on PATH always fails.
 fn fake_cargo() -> Fakes {
     let real = find("cargo").unwrap();

@@ -121,7 +121,8 @@ fn bundle_json_fields_are_stable() {
     snapshot!(paths(&[read(&project.path().join("dist/multiarch-bundle.json"))]));
 }
 
-/// Different versions of the program share these caches. The layer scan directory has a version number in its name.
+/// Different versions of the program share these caches, so their formats must not change by accident. A new format of
+/// layer scans requires a new version number in the name of their directory.
 #[test]
 fn cached_layers_are_stable() {
     let project = project(&FakeRegistry::storing());
@@ -207,7 +208,7 @@ fn configuration_keys_are_stable() {
         let names = schema["enum"].as_array().into_iter().flatten().chain(schema.get("const"));
         paths.extend(names.map(|name| format!("{path} = {name}")));
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            // All platforms have the same keys.
+            // All platforms have the same keys, so list their paths only once.
             let key = if name.contains('/') { "*" } else { name };
             if key != name {
                 paths.insert(format!("{path} = {name}"));

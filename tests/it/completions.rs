@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::support::Project;
 
-/// Input after the program's name, each with its expected completions.
+/// Inputs typed after the program's name, each with its expected completions.
 pub const CASES: [(&str, &[&str]); 7] = [
     ("pub", &["publish"]),
     ("publish --pl", &["--platform"]),

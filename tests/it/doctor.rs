@@ -186,8 +186,8 @@ fn doctor_reports_failure_to_create_a_builder() {
     snapshot!(seen);
 }
 
-/// Adds a rustc that does not have the standard library for a target, and that reports a directory in which a fake
-/// rustup can install it.
+/// Adds a fake rustc without the standard library for a target. It reports a directory in which a fake rustup can
+/// install the library.
 pub fn without_std(triple: &str, fakes: Fakes) -> Fakes {
     let rustc = format!(
         "case \"$*\" in\n  *target-libdir*{triple}*) {rustc} \"$@\" | sed \"s#^/.*#$(dirname \"$0\")/rustlib/{triple}/lib#\" ;;\n  \
@@ -345,7 +345,7 @@ fn doctor_finds_a_missing_base() {
 
 #[test]
 fn doctor_finds_a_full_disk() {
-    // Use /proc as a full disk: it has no free space.
+    // Use /proc to simulate a full disk, because it has no free space.
     let run = Project::app().run(&["doctor", "--engine", "embedded"]).path_only(&healthy());
     let result = run_doctor(run.env("XDG_CACHE_HOME", "/proc"), 1);
     snapshot!(about(&result, &["disk"]));
@@ -353,7 +353,7 @@ fn doctor_finds_a_full_disk() {
 
 #[test]
 fn doctor_finds_a_smoke_run_that_needs_docker() {
-    // Which platforms a remote Docker host supports depends on its kernel.
+    // The platforms that a remote Docker host supports depend on its kernel, not on this machine's.
     let docker = docker_with("  \"version \"*) echo linux/amd64 ;;\n  \"context inspect\") echo tcp://remote:2375 ;;");
     let run = Project::app().run(&["doctor", "--smoke", "--version"]).path_only(&docker);
     let result = run_doctor(run, 0);

@@ -59,7 +59,7 @@ fn embedded_engine_names_what_needs_buildx() {
     .map(|(project, args)| {
         embedded(&project, &[&["build"], args].concat()).fails(3).finish().stderr_lacks("Compiling")
     });
-    // If a template needs buildx but Docker is missing, the error names the instruction.
+    // If a template needs buildx but Docker is missing, the error names the instruction that needs it.
     let none = Fakes::new().real("cargo").real("rustc").real("git");
     let without = template("RUN true").run(&["build"]).path_only(&none).fails(6).finish();
     // A template that no engine supports is rejected before an engine starts.

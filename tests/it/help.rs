@@ -26,7 +26,7 @@ fn short_help_has_a_line_per_option() {
     let help = Project::empty().run(&["publish", "-h"]).finish().stdout;
     assert!(help.lines().count() <= 65, "{help}");
     assert!(!help.contains("[env:"), "{help}");
-    // If a description had a second line, that line would be indented further than the options.
+    // The second line of a description would be indented further than the options.
     assert!(!help.lines().any(|line| line.starts_with("         ")), "{help}");
 }
 

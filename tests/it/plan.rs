@@ -78,7 +78,7 @@ fn plan_prints_commands() {
     snapshot!(run.finish());
 }
 
-/// buildx cannot write a multi-node build to one OCI layout.
+/// buildx cannot write the results of several nodes to a single OCI layout.
 #[test]
 fn multi_node_builder_is_called_for_each_platform() {
     let nodes = "Name: a\\nPlatforms: linux/amd64*, linux/386\\n\\nName: b\\nPlatforms: linux/arm64*\\n";

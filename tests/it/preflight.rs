@@ -96,7 +96,7 @@ fn classic_store_gets_a_builder() {
 #[test]
 fn builder_created_by_another_run_is_used() {
     let registry = FakeRegistry::accepting();
-    // Another run creates the builder after this run has looked for it.
+    // Simulate another run that creates the builder after this run has found it missing.
     let create = "  \"buildx create\") echo 'ERROR: existing instance for \"multiarch\" but no append mode' >&2; exit 1 ;;\n  \
         \"buildx rm\") echo removed >> \"$0.log\" ;;";
     let docker = docker_with(&format!("{NO_CONTAINERD}\n{create}"));

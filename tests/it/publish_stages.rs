@@ -67,7 +67,7 @@ fn slow_upload_does_not_block_cargo() {
 fn publish_reports_why_a_layer_failed_and_stops_cargo() {
     let fakes = tools("trap 'touch \"$dir/stopped\"; exit 143' TERM\nsleep 300 &\nwait $!\ntouch \"$dir/finished\"");
     let registry = FakeRegistry::storing();
-    // Compressed layers cannot be stored, because a file exists at the path of their directory.
+    // Compressed layers cannot be stored, because a file is in the way of their directory.
     let project = Project::app().file("target/multiarch/+layers", "in the way");
     let run = project.run(&["publish", "--engine", "embedded", "--registry", &registry.host]).path_only(&fakes);
     let finished = run.env("XDG_CACHE_HOME", project.path().join("cache")).fails(1).finish();

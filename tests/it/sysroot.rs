@@ -8,8 +8,8 @@ use crate::support::fake_registry::digest;
 use crate::support::snapshot::{Show, snapshot};
 use crate::support::{Fakes, Finished, Project, Run};
 
-/// This machine's platform, Debian architecture and target triple, in that order. Its standard library is always
-/// installed.
+/// This machine's platform, Debian architecture and target triple, in that order. The standard library for this target
+/// is always installed.
 pub const NATIVE: [&str; 3] = if cfg!(target_arch = "x86_64") {
     ["linux/amd64", "amd64", "x86_64-unknown-linux-gnu"]
 } else {

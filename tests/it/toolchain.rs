@@ -40,7 +40,8 @@ fn linker_is_found_on_path() {
     );
 }
 
-/// Prepares a run of `plan` with cargo-auditable on PATH, a configuration, and possibly an environment variable.
+/// Prepares a run of `plan` with cargo-auditable on PATH, using the given configuration and, optionally, an environment
+/// variable.
 fn plan_auditable(config: &str, variable: Option<(&str, &str)>) -> Run {
     let project = Project::with_config(&format!("platforms = ['linux/amd64']\n{config}"));
     let tools = bare().program("cargo-auditable", "exit 1");
@@ -82,7 +83,7 @@ fn build_std_needs_nightly_and_rust_src() {
 fn missing_cargo_and_rustc_are_reported() {
     let run = |tools: &Fakes| Project::app().run(&["plan"]).path_only(tools).fails(4);
     snapshot!(run(&Fakes::new()).finish());
-    // `cargo metadata` also runs rustc, whose error is shown.
+    // `cargo metadata` also runs rustc, so the program shows rustc's error.
     let broken = Fakes::new().real("cargo").program("rustc", "echo 'no such toolchain' >&2; exit 1");
     run(&broken).finish().stderr_has(&["no such toolchain", "hint: install Rust: https://rustup.rs"]);
 }

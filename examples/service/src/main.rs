@@ -1,5 +1,6 @@
-//! A small web service in an image without a base. It serves HTTP and, if configured with certificate files, HTTPS. It
-//! also sends requests to another server, whose certificate it verifies with the CA certificates in the image.
+//! A small web service in an image without a base. It serves HTTP and, if certificate files are configured, HTTPS. It
+//! also sends requests to an upstream server and verifies the server's certificate using the CA certificates in the
+//! image.
 
 use std::env;
 use std::env::consts::{ARCH, OS};
@@ -35,7 +36,7 @@ async fn main() -> Result<()> {
     }
 }
 
-/// Serves HTTP, and also HTTPS if TLS_CERT and TLS_KEY contain paths of PEM files.
+/// Serves HTTP and, if TLS_CERT and TLS_KEY are set to the paths of PEM files, HTTPS.
 async fn serve() -> Result<()> {
     let app = Router::new()
         .route("/", get(async || format!("hello from {OS}-{ARCH}\n")))
@@ -43,7 +44,8 @@ async fn serve() -> Result<()> {
         .route("/upstream", get(upstream));
     let handle = Handle::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    // PID 1 has no default signal handlers. Without these, `docker stop` would wait ten seconds and then kill it.
+    // As PID 1, a process ignores SIGTERM unless it handles it, and `docker stop` would have to kill it after ten
+    // seconds.
     let stopping = handle.clone();
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }

@@ -35,7 +35,7 @@ pub(crate) struct CheckResult {
     pub state: CheckState,
     #[serde(rename = "found")]
     pub message: String,
-    /// Alternative ways to fix the problem. Most of them are commands.
+    /// Alternative ways to fix the problem, most of them commands.
     pub fixes: Vec<String>,
     /// The class of the error. Meaningful only if the state is `Error`.
     #[serde(skip)]

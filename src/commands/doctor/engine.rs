@@ -92,7 +92,7 @@ fn check_dockerfiles(plan: &Plan, results: &mut Results) -> Result<Vec<Dockerfil
     Ok(dockerfiles)
 }
 
-/// Reports the state of each Docker component. Problems are errors only if they leave no usable engine.
+/// Reports the state of each Docker component. Problems are errors only if no engine is usable because of them.
 fn report_docker(docker: &DockerStatus, has_engine: bool, results: &mut Results) {
     let problem_state = if has_engine { CheckState::Note } else { CheckState::Error };
     let mut report = |subject: &'static str, checked: Result<String, anyhow::Error>| {
@@ -179,7 +179,7 @@ fn check_run_instructions(
     ui: &Ui,
 ) -> Result<BTreeSet<Platform>> {
     let host = Platform::host_triple();
-    // If no builder was selected, check what a builder on this machine could run.
+    // If no builder was selected, assume a local one, to check which platforms this machine can run.
     let local = Builder { name: None, driver: "docker".to_owned(), is_multi_node: false, to_create: None };
     let builder = builder.unwrap_or(&local);
     let mut missing = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! The fixes that `--fix` applies. Each is a command that `publish` would run anyway, or one that needs no additional
-//! permissions.
+//! The fixes that `--fix` can apply. All of them are commands that `publish` would run anyway or that need no
+//! additional permissions.
 
 use anyhow::Result;
 use serde::Serialize;

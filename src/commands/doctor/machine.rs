@@ -9,16 +9,15 @@ use crate::error::{Class, Failure};
 use crate::fs;
 use crate::ui::size;
 
-/// The amount of free space, in bytes, below which `doctor` warns. A typical release build for two platforms needs
-/// more.
+/// `doctor` warns if less than this many bytes are free. A typical release build for two platforms needs more.
 const LOW_SPACE: u64 = 2 << 30;
-/// The amount of free space, in bytes, below which `doctor` reports an error. Even a single image needs more.
+/// `doctor` reports an error if less than this many bytes are free. Even a single image needs more.
 const TOO_LITTLE_SPACE: u64 = 100 << 20;
 /// The clock difference that registries usually tolerate when validating tokens.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(60);
 
-/// Checks that `dir` is writable and has enough free space, even if it does not exist yet. `variable` is the
-/// environment variable that selects another directory.
+/// Checks that `dir` is writable and has enough free space, even if it does not exist yet. `variable` names the
+/// environment variable that changes the location of `dir`.
 pub(crate) fn disk_space(name: &str, dir: &Utf8Path, variable: &str) -> CheckResult {
     let existing = dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(dir);
     let use_another = format!("use another directory: `{variable}=/some/dir`");
@@ -48,7 +47,8 @@ pub(crate) fn disk_space(name: &str, dir: &Utf8Path, variable: &str) -> CheckRes
     }
 }
 
-/// Checks this machine's clock. `ahead` is how far it is ahead of the clock on `host`; a negative value means behind.
+/// Compares this machine's clock with the clock on `host`. `ahead` is the difference, which is negative if this machine
+/// is behind.
 pub(crate) fn clock(host: &str, ahead: TimeDelta) -> CheckResult {
     let seconds = ahead.num_seconds();
     if ahead.abs() <= CLOCK_TOLERANCE {

@@ -1,5 +1,5 @@
 //! `cargo multiarch doctor`: checks that this machine has everything that `publish` needs, and suggests fixes. Runs the
-//! same checks as `publish`, but continues after the first problem.
+//! same checks as `publish`, but does not stop at the first problem.
 
 pub(crate) mod check_result;
 pub(crate) mod engine;

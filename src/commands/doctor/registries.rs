@@ -26,7 +26,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
                     checker.check_push(repository)?;
                 }
             }
-            // Only warn: `build` does not need a repository, and `publish` accepts one as a flag.
+            // Only warn, because `build` does not need a repository and `publish` accepts one as a flag.
             Err(failure) => {
                 let missing = CheckResult::error("registry", &failure.into());
                 checker.results.add(missing.with_state(CheckState::Warning));
@@ -39,7 +39,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Checks only whether the registries respond. Used outside workspaces.
+/// Checks only whether the registries respond, for runs outside a workspace.
 pub(crate) fn ping_all(images: &[Image], insecure_registries: &[String], results: &mut Results, ui: &Ui) -> Result<()> {
     let mut checker = RegistryChecker::new(insecure_registries, results, ui)?;
     for repository in images.iter().flat_map(|image| &image.repositories) {

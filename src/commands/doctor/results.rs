@@ -17,7 +17,8 @@ impl Results {
         self.checks.push(check);
     }
 
-    /// Adds an error to the results. Fails if the error is an interruption, so that the remaining checks are skipped.
+    /// Adds an error to the results. If the error is an interruption, returns it instead, so that the remaining checks
+    /// are skipped.
     pub(crate) fn add_error(&mut self, subject: &'static str, error: impl Into<anyhow::Error>) -> Result<(), Failure> {
         let error = error.into();
         if failure_class(&error) == Class::Interrupted {

@@ -22,7 +22,7 @@ pub(crate) struct ConfigLocation {
 }
 
 impl ConfigLocation {
-    /// Finds the existing configuration. If there is none, chooses multiarch.toml if `use_file` is set, and the root
+    /// Finds the existing configuration. If none exists, chooses multiarch.toml if `use_file` is set, and the root
     /// manifest otherwise.
     pub(crate) fn find(workspace: &Workspace, sources: &ConfigSources, use_file: bool) -> Result<ConfigLocation> {
         let file = workspace.root.join("multiarch.toml");
@@ -89,7 +89,7 @@ impl ConfigLocation {
     }
 }
 
-/// Returns which of a manifest's tables contains the configuration, if any.
+/// Returns the table of a manifest that contains the configuration, if any.
 fn configured_table(manifest: &str, path: &Utf8Path) -> Option<ConfigTable> {
     let has_config = |table| read::parse(manifest, path, table).is_ok_and(|config| config.is_some());
     [ConfigTable::Workspace, ConfigTable::Package].into_iter().find(|table| has_config(*table))

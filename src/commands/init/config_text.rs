@@ -105,7 +105,8 @@ fn image_variables<'a>(
     template: Option<BuiltInTemplate>,
 ) -> ImageVariables<'a> {
     let binaries = image.platforms.first().map(|platform| platform.binaries.as_slice()).unwrap_or_default();
-    // If a template is requested, it determines the libc. Debian packages work only with glibc, not with musl.
+    // Suggest Debian packages only for glibc, because they do not work with musl. A requested template determines the
+    // libc.
     let is_gnu = template.is_none_or(|template| template.libc == Libc::Gnu);
     let libraries = || dependencies.libraries.iter().filter(|_| is_gnu);
     let sysroot_packages: BTreeSet<&str> = libraries().filter_map(|library| library.debian).collect();

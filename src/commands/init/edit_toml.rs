@@ -52,7 +52,7 @@ fn remove_table(text: &str, table: ConfigTable) -> Result<String> {
         collect_sections(item, &mut sections);
     }
     if sections.is_empty() {
-        // The table has no `[header]`: it is written as a key of its parent, or does not exist.
+        // Without a `[header]`, the table is either written as a key of its parent or does not exist.
         return edit(text, |document| {
             let mut parent: &mut dyn TableLike = document.as_table_mut();
             for name in parents(table) {

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
     let location = ConfigLocation::find(&workspace, &sources, args.file)?;
     let is_new = !location.is_configured || (args.force && template.is_none() && args.ci.is_none());
 
-    // The old configuration must not affect the one that replaces it.
+    // Ignore the old configuration when generating a new one.
     if is_new {
         location.set_config(&mut sources, Config::default());
     }
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
         Ok(location.text.clone())
     };
     let config_file = config_file.with_context(|| format!("cannot write {}", location.path))?;
-    // Parse the new text, to get the same plan that the next command will load.
+    // Parse the new text, so that the plan is the same as the one that the next command will load.
     let config = read::parse(&config_file, &location.path, location.table)?.unwrap_or_default();
     location.set_config(&mut sources, config);
     let plan = resolve(&workspace, &sources, args)?;

@@ -52,7 +52,7 @@ impl PlannedFile {
         matches!(self.managed_part, ManagedPart::WholeFile) && self.existing.is_some() && !self.is_unchanged()
     }
 
-    /// Returns the path to write to. Resolves symbolic links, so that the links themselves are kept.
+    /// Returns the path to write to, with symbolic links resolved so that writing does not replace them.
     fn link_target(&self) -> Utf8PathBuf {
         self.path.canonicalize_utf8().unwrap_or_else(|_| self.path.clone())
     }

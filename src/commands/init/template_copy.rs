@@ -17,8 +17,8 @@ pub(crate) fn text(template: BuiltInTemplate) -> String {
     )
 }
 
-/// Returns the keys to add to `config`. Unlike a built-in template, a copy does not imply a base and a libc, so these
-/// keys are included unless they are already set.
+/// Returns the keys to add to `config`. Unlike a built-in template, a copy does not imply a base image and a libc, so
+/// they are added unless `config` already sets them.
 pub(crate) fn config_keys(template: BuiltInTemplate, config: &Config) -> Vec<(&'static str, String)> {
     let mut keys = vec![("template", path(template))];
     if config.base.is_none() {

@@ -20,7 +20,7 @@ struct ServiceSettings {
     registry: &'static str,
     username: &'static str,
     password: &'static str,
-    /// The text before and after a secret's name in an expression that reads the secret.
+    /// The text before and after the secret's name in an expression that reads a secret.
     secret: [&'static str; 2],
     /// Whether all jobs run in containers.
     in_container: bool,

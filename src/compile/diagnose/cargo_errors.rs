@@ -36,7 +36,7 @@ impl CargoError {
     pub(crate) fn triples<'a>(&self, all: &[&'a str]) -> Vec<&'a str> {
         let text = self.text.to_ascii_lowercase().replace('_', "-");
         let mentioned: Vec<&str> = all.iter().filter(|triple| mentions(&text, triple)).copied().collect();
-        // Ignore paths in the toolchain's `rustlib` directory, because it also contains a directory for the host.
+        // Ignore `rustlib/<host>` paths from the toolchain, which would otherwise look like a target directory.
         let paths = self.text.replace("rustlib/", "rustlib ");
         let is_target =
             |triple: &&&str| self.has(&format!("TARGET = {triple}")) || paths.contains(&format!("/{triple}/"));
@@ -76,7 +76,7 @@ impl CargoErrors {
             let name = line.strip_prefix(SCRIPT).or_else(|| line.strip_prefix(CRATE));
             let name = name.and_then(|rest| rest.split(['`', ' ']).next()).map(str::to_owned);
             if line.starts_with(CRATE) {
-                // rustc prints its errors before cargo names the crate.
+                // Add the crate's name to rustc's errors, which are printed before cargo names the crate.
                 let unnamed = self.errors.iter_mut().rev().take_while(|error| error.name.is_none());
                 unnamed.for_each(|error| error.name.clone_from(&name));
             }

@@ -1,4 +1,4 @@
-//! Defines explanations of build failures, and the context that they are based on.
+//! Types for explanations of build failures, and for the context that they are based on.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ impl Explanation {
     }
 }
 
-/// Information about a cargo run that its output does not contain.
+/// Information about a cargo run that is missing from its output.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FailureContext<'a> {
     /// The targets that an error refers to.
@@ -32,8 +32,8 @@ pub(crate) struct FailureContext<'a> {
 }
 
 impl FailureContext<'_> {
-    /// Returns `advice`, a hint to use zig. Returns `None` if zig is already used, or a different hint if cargo's
-    /// configuration sets the linker.
+    /// Returns a hint to use zig: `advice`, or a different hint if cargo's configuration sets the linker. Returns
+    /// `None` if zig is already used.
     pub(crate) fn zig_hint(&self, advice: &str) -> Option<String> {
         let linkers: Vec<&Linker> =
             self.triples.iter().filter_map(|triple| self.linkers.get(triple).copied()).collect();

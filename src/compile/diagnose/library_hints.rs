@@ -43,7 +43,7 @@ pub(crate) fn hints(library: Option<&PackagedLibrary>, name: &str, context: &Fai
 /// The name of Debian's library directory for a platform.
 pub(crate) struct DebianDir {
     pub platform: Platform,
-    /// The directory's name, which is also the prefix of the names of cross compilers.
+    /// The directory's name, which is also the prefix of cross compiler names.
     pub name: String,
 }
 

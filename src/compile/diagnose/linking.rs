@@ -6,7 +6,7 @@ use super::explanation::{Explanation, FailureContext};
 use super::library_hints::{debian_dirs, hints};
 use crate::compile::debian_packages::for_library;
 
-/// Functions that were added to glibc, each with the version that introduced it.
+/// Functions and the glibc versions that introduced them.
 #[rustfmt::skip]
 const GLIBC: &[(&str, &str)] = &[
     ("getrandom", "2.25"), ("getentropy", "2.25"), ("explicit_bzero", "2.25"), ("reallocarray", "2.26"),

@@ -98,8 +98,8 @@ impl FailedRun<'_> {
     }
 }
 
-/// Describes why cargo failed. Crates with an explanation come first, each with its platforms unless it failed for all
-/// of them. Other failed crates follow. If no crate is known, the exit status is described instead. `failed` maps
+/// Describes why cargo failed. Lists the explained crates first, each with its platforms unless it failed for all of
+/// them, and then the other failed crates. If cargo named no crate, describes the exit status instead. `failed` maps
 /// triples to platform names.
 fn reason(errors: &CargoErrors, ended: &str, explained: &[FailedCrate], failed: &BTreeMap<&str, String>) -> String {
     let describe = |FailedCrate { name, triples, explanation }: &FailedCrate| {

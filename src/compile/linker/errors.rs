@@ -45,7 +45,7 @@ pub(crate) fn no_gcc(triple: &str, target: &TargetFacts) -> Failure {
         .hint("or link against glibc: use `--libc gnu` and a base image with glibc")
 }
 
-/// Describes why a package's C code cannot be compiled. A cross gcc for glibc cannot be used for musl targets, because
+/// Describes why a package's C code cannot be compiled. For musl targets, a cross gcc for glibc is unusable, because
 /// its object files refer to glibc symbols.
 pub(crate) fn no_c_compiler(package: &str, is_musl: bool, target: &TargetFacts) -> String {
     match target.other_libc_gcc.as_deref().filter(|_| is_musl) {

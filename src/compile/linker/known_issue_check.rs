@@ -5,8 +5,8 @@ use crate::compile::facts::BuildFacts;
 use crate::compile::known_issues::UnsupportedCrate;
 use crate::error::{Class, Failure};
 
-/// Fails if a dependency is known not to compile for the build's target with any linker. `platforms` is the display
-/// name of the build's platforms.
+/// Fails if a dependency is known not to compile for the build's target with any linker. `platforms` names the build's
+/// platforms in the error message.
 pub(crate) fn check(build: &BuildFacts<'_>, platforms: &str) -> Result<(), Failure> {
     match build.dependencies.unsupported.iter().find(|issue| !issue.by_zig) {
         Some(issue) => Err(unsupported(issue, platforms)),

@@ -12,8 +12,8 @@ use super::facts::{BuildFacts, HostTools, RustToolchain};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 
-/// Selects a build's linker: the one in cargo's configuration if there is one, otherwise the one that the settings
-/// request, and otherwise the first one that can link for the target.
+/// Selects a build's linker: the one set in cargo's configuration, or else the one requested in the settings, or else
+/// the first one that can link for the target.
 pub(crate) fn select(
     build: &BuildFacts<'_>,
     rust: &RustToolchain,
@@ -53,7 +53,7 @@ fn first_usable(build: &BuildFacts<'_>, rust: &RustToolchain, tools: &HostTools)
     let static_glibc = is_static_glibc(build);
     let compiles_c = if build.is_set_by_user("CC") { None } else { build.dependencies.needs_c.as_deref() };
     if build.is_musl() && target.self_contained && rust.has_rust_lld && compiles_c.is_none() {
-        return selected(Linker::RustLld, "pure-Rust musl binaries need no other linker");
+        return selected(Linker::RustLld, "pure-Rust musl binaries do not need a separate linker");
     }
     if tools.has_zig && !static_glibc {
         return match compiles_c {
@@ -131,8 +131,8 @@ fn check_glibc_floor(build: &BuildFacts<'_>) -> Result<(), Failure> {
         .hint("remove `glibc`, or remove the other linker, which is set by `linker` or by cargo's configuration"))
 }
 
-/// Returns a note if cargo's configuration overrides the linker in the settings. `platforms` is the display name of the
-/// build's platforms.
+/// Returns a note if cargo's configuration overrides the linker in the settings. `platforms` names the build's
+/// platforms in the note.
 pub(crate) fn note(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) -> Option<String> {
     match (linker, build.settings.linker) {
         (Linker::Configured(configured), Some(requested)) => Some(format!(

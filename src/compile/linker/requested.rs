@@ -61,8 +61,8 @@ pub(crate) fn requested(
     }
 }
 
-/// Reports whether the host's compiler can link for a target. On x86-64, it can also link for 32-bit x86. Musl targets
-/// do not depend on the host's libc.
+/// Reports whether the host's compiler can link for a target. On x86-64, it can also link for 32-bit x86. For musl
+/// targets, the host's libc does not matter.
 fn links_for(host: &str, triple: &str) -> bool {
     let has_libc = triple.contains("-musl") || host.contains("-linux-gnu");
     let [host_architecture, target] = [host, triple].map(|triple| triple.split('-').next().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Defines the linkers that a build can use.
+//! The linkers that a build can use.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Linker {
-    /// The linker in the user's cargo configuration, which is used unchanged.
+    /// The linker set in the user's cargo configuration.
     Configured(String),
     /// The host's compiler, which rustc calls by default.
     Host,

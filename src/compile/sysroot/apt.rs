@@ -61,8 +61,8 @@ fn is_fresh(sysroot: &Sysroot) -> bool {
     age.is_some_and(|age| age < FRESH)
 }
 
-/// Creates a sysroot. `before` is the record of the existing sysroot. If it already lists the same packages, the
-/// existing sysroot is only marked as fresh.
+/// Creates a sysroot. `before` is the record of the existing sysroot. If the packages have not changed, the existing
+/// sysroot is kept and only marked as fresh.
 fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
     let Apt { sysroot, ui, .. } = *apt;
     apt.create_dirs()?;
@@ -158,7 +158,7 @@ impl<'a> Apt<'a> {
         Ok(cmd.output()?.stderr)
     }
 
-    /// Returns the named packages that are in apt's lists.
+    /// Looks up packages by name in apt's lists, and returns those that it finds.
     fn show(&self, names: &BTreeSet<String>) -> Result<Vec<DebianPackage>> {
         // Ignore the exit status: apt-cache fails if it finds none of the packages.
         let cmd = self.command("apt-cache").args(["show", "--no-all-versions"]).args(names);

@@ -83,8 +83,8 @@ pub(crate) enum ClosureError {
 }
 
 /// Returns the packages needed to link against the `requested` ones: the requested packages themselves, the development
-/// packages that they depend on, and the libraries of each. Programs are excluded, and so are dependencies that
-/// libraries need only at run time. `look_up` returns the named packages that apt can find.
+/// packages that they depend on, and the libraries of each. Excludes programs and dependencies that libraries need only
+/// at run time. `look_up` takes package names and returns the packages that apt can find.
 pub(crate) fn closure(
     requested: &BTreeSet<String>,
     look_up: impl Fn(&BTreeSet<String>) -> Result<Vec<DebianPackage>>,
@@ -123,8 +123,8 @@ fn add(package: &DebianPackage, closure: &mut BTreeSet<DebianPackage>, dependenc
     closure.insert(package.clone());
 }
 
-/// Returns the first alternative of a dependency that apt can find, preferably in the exact version required, and
-/// otherwise in the version that apt would install.
+/// Returns the first alternative of a dependency that apt can find: the exact version required, or else the version
+/// that apt would install.
 fn find<'a>(alternatives: &[String], known: &'a [DebianPackage]) -> Option<&'a DebianPackage> {
     let exact = alternatives.iter().find_map(|name| known.iter().find(|package| package.matches(name)));
     exact.or_else(|| alternatives.iter().find_map(|name| known.iter().find(|package| package.name == bare(name))))

@@ -107,8 +107,9 @@ fn classic_store(name: &str) -> Failure {
 
 fn https_only(name: &str, driver: &str, host: &str, image: &str) -> Failure {
     let message = format!("builder '{name}' does not allow plain HTTP to {host}, which {image} requires");
-    let failure = Failure::new(Class::Engine, message)
-        .hint("remove `builder` to have a suitable one created, or use the embedded engine: `--engine embedded`");
+    let failure = Failure::new(Class::Engine, message).hint(
+        "remove `builder` to create a suitable one automatically, or use the embedded engine: `--engine embedded`",
+    );
     if driver == "docker" {
         failure.hint(format!("or allow plain HTTP in Docker's daemon.json: \"insecure-registries\": [\"{host}\"]"))
     } else {
@@ -158,7 +159,7 @@ pub(crate) fn create(builder: &Builder, paths: &Paths, ui: &Ui) -> Result<()> {
         return Ok(());
     }
     if created.stderr.contains("existing instance") {
-        // Another run created the builder in the meantime. Wait until the builder has started.
+        // Another run created the builder in the meantime, so just wait until the builder has started.
         let bootstrapped = docker(["buildx", "inspect", "--bootstrap", name], ui)?;
         if bootstrapped.status.success() {
             return Ok(());

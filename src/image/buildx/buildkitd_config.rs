@@ -1,5 +1,5 @@
-//! Configures BuildKit for registries without TLS. Builders pull images themselves, and do not read this tool's
-//! `insecure-registries` setting.
+//! Configures BuildKit to access registries without TLS. This is necessary because builders pull images themselves and
+//! do not use this tool's `insecure-registries` setting.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -99,7 +99,7 @@ pub(crate) fn has_plain_http(inspected: &str, host: &str) -> bool {
     section.any(|line| line.replace(' ', "") == "http=true")
 }
 
-/// Returns the name of the builder for a set of hosts. The name depends on the hosts, so that a builder is reused only
+/// Returns the name of the builder for a set of hosts. Each set has a different name, so that a builder is reused only
 /// for the same hosts.
 pub(crate) fn builder_name(hosts: &PlainHttpHosts) -> String {
     if hosts.is_empty() {

@@ -1,4 +1,4 @@
-//! Probes the local Docker installation: client, buildx, daemon, and builder. Each part can be checked separately.
+//! Probes the local Docker installation: client, buildx, daemon, and builder.
 
 use anyhow::Result;
 use indexmap::IndexSet;
@@ -177,7 +177,7 @@ impl DockerStatus {
         if self.server_version.is_some() { Ok(()) } else { Err(no_daemon(&self.daemon_errors)) }
     }
 
-    /// Returns the builder, or the first problem found with Docker.
+    /// Returns the builder, or the first problem found with the client, buildx, the daemon, or the builder.
     pub(crate) fn builder(&self) -> Result<&BuilderInfo, BuilderError> {
         self.check_client()?;
         self.check_buildx()?;

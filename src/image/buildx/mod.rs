@@ -71,7 +71,8 @@ impl BuildxEngine<'_> {
         for (key, value) in &image.annotations {
             cmd = cmd.args(["--annotation", &format!("index:{key}={value}")]);
         }
-        // Disabled by default: provenance contains the build time, so the digest would change with every build.
+        // Provenance is disabled by default because it contains the build time, which would change the digest with
+        // every build.
         cmd = cmd.arg(format!("--provenance={}", options.provenance.as_deref().unwrap_or("false")));
         if let Some(sbom) = &options.sbom {
             cmd = cmd.arg(format!("--sbom={sbom}"));
@@ -139,8 +140,8 @@ fn csv_field(name: &str, value: &str) -> String {
     }
 }
 
-/// Runs buildx. With `-vv`, prints its output as it appears; otherwise, prints only the last lines, and only if buildx
-/// fails. The error message starts with `failure`.
+/// Runs buildx. With `-vv`, prints its output as it appears. Otherwise, prints only the last lines if buildx fails. The
+/// error message starts with `failure`.
 fn run(cmd: &Cmd, failure: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
     ui.command(cmd);
     let mut lines = Vec::new();

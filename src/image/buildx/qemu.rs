@@ -92,7 +92,7 @@ fn parse(entry: &str) -> BinfmtHandler {
     }
 }
 
-/// Returns the command that registers QEMU handlers for `platforms`. These handlers also work in containers.
+/// Returns the command that registers QEMU handlers for `platforms` that also work in containers.
 pub(crate) fn install_command(platforms: &[Platform]) -> Cmd {
     let names = platforms.iter().map(|platform| platform.architecture()).collect::<Vec<_>>().join(",");
     Cmd::new("docker").args(["run", "--privileged", "--rm", "tonistiigi/binfmt", "--install", &names])

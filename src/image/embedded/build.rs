@@ -26,8 +26,7 @@ use crate::ui::Ui;
 /// Maximum number of threads that compress layers. Kept low because cargo is compiling at the same time.
 const MAX_WORKERS: usize = 4;
 
-/// The position of a layer: the indices of its image, of its platform within the image, and of the layer within the
-/// platform.
+/// The position of a layer, as three indices: the image, the platform in the image, and the layer in the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct LayerPosition {
     image: usize,
@@ -43,8 +42,8 @@ struct LayerJob {
 
 type Layers = BTreeMap<LayerPosition, Layer>;
 
-/// Builds images from the binaries received until the channel closes, and returns the layouts in the same order as the
-/// images. Sends each layer to `finished` as soon as its blob is on disk, starting with the base layers.
+/// Builds images from the binaries that arrive before the channel closes, and returns one layout per image, in the same
+/// order as the images. Sends each layer to `finished` as soon as its blob is on disk, starting with the base layers.
 pub(crate) fn build(
     images: &[PreparedImage<'_>],
     binaries: mpsc::Receiver<CompiledBinary>,
@@ -92,7 +91,7 @@ impl LayerBuilder<'_> {
         };
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_WORKERS);
         threads::scope(cancel, |stages| {
-            // Move `jobs` into the closure, so that the queue closes even after an error. Otherwise, the workers would
+            // Move `jobs` into the closure so that the queue closes even after an error. Otherwise, the workers would
             // wait forever.
             let jobs = jobs;
             let workers: Vec<_> = (0..workers).map(|_| stages.spawn(work)).collect();
@@ -199,7 +198,7 @@ fn layer_label(planned: &PlannedLayer) -> &str {
     }
 }
 
-/// Writes an image's layout, and removes the image's layers from `layers`, which contains the layers of all images.
+/// Writes an image's layout. Removes the image's layers from `layers`, which contains the layers of all images.
 fn write_layout(
     index: usize,
     image: &PreparedImage<'_>,

@@ -1,4 +1,4 @@
-//! Resolves file owners in the form `user[:group]`. User and group are numeric IDs, or names from the image's
+//! Resolves file owners in the form `user[:group]`. The user and group can be numeric IDs or names from the image's
 //! `/etc/passwd` and `/etc/group`. Behaves like BuildKit (`llb.WithUser` and `solver/llbsolver/file/user_linux.go`).
 
 use crate::dockerfile::error::StageError;
@@ -19,7 +19,7 @@ pub(crate) fn resolve_owner(owner: &str, rootfs: &RootFs) -> Result<Owner, Stage
         Some(number) => (number, number),
         None => match lookup(rootfs, "/etc/passwd", user)?[..] {
             [uid, gid, ..] => (uid, gid),
-            _ => return Err(StageError::invalid(format!("/etc/passwd has no IDs for '{user}'"))),
+            _ => return Err(StageError::invalid(format!("the /etc/passwd entry for '{user}' has no valid IDs"))),
         },
     };
     let Some(group) = group else { return Ok(Owner { uid, gid }) };
@@ -80,7 +80,7 @@ mod tests {
             ("5:bob", Err("'bob' is not in the image's /etc/group")),
             ("3000000000", Err("'3000000000' is not in the image's /etc/passwd")),
             ("-1", Err("'-1' is not a valid user or group")),
-            ("odd", Err("/etc/passwd has no IDs for 'odd'")),
+            ("odd", Err("the /etc/passwd entry for 'odd' has no valid IDs")),
         ] {
             assert_eq!(
                 resolve_owner(owner, &rootfs),

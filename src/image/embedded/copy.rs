@@ -34,9 +34,9 @@ pub(crate) struct PlannedBinary {
     pub target: String,
 }
 
-/// Groups copies into layers: one layer for each binary, and one for the instructions between two binaries. `is_binary`
-/// reports whether a source is a binary that has not been compiled yet. `time` is the modification time for all new
-/// files.
+/// Groups copies into layers: one layer for each binary, and one for each sequence of instructions between binaries.
+/// `is_binary` reports whether a source is a binary that has not been compiled yet. `time` is the modification time for
+/// all new files.
 pub(crate) fn plan_layers(
     copies: &[StageCopy],
     context: &Utf8Path,
@@ -193,7 +193,7 @@ impl Copier<'_> {
                     .hint(format!("list the build context: `find {context}`"))
             })?;
             if metadata.is_dir() {
-                // An existing target directory keeps its mode. Subdirectories get the modes of their sources.
+                // An existing target directory keeps its mode, while copied subdirectories get their sources' modes.
                 let target = self.resolved_target()?;
                 self.ensure_dir(&target)?;
                 self.copy_dir_content(&path, &target)?;

@@ -20,10 +20,10 @@ use crate::oci::layer::{Layer, LayerEntries, write_tar};
 use crate::threads::lock;
 use crate::ui::{Bar, Bars};
 
-/// Default gzip level. It compresses binaries as well as BuildKit does, in two thirds of the time that level 6 takes.
+/// Default gzip level. Compresses binaries as well as BuildKit does, but takes only two thirds as long as level 6.
 pub(crate) const GZIP_LEVEL: i32 = 3;
 
-/// Version of the store format. The version is part of each key, so that layers stored in other formats are ignored.
+/// Version of the store format. It is part of each key, so that layers in other formats are ignored.
 pub(crate) const FORMAT: u32 = 1;
 
 /// Age after which unused layers are removed.
@@ -45,7 +45,7 @@ pub(crate) struct LayerRecord {
 #[derive(Debug)]
 pub(crate) struct StoredLayer {
     pub layer: Layer,
-    /// Whether the layer was just compressed rather than reused.
+    /// Whether this run compressed the layer rather than reusing it.
     pub is_new: bool,
 }
 

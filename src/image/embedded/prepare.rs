@@ -37,7 +37,7 @@ pub(crate) struct PreparedPlatform {
     /// The layers to add to the base.
     pub layers: Vec<PlannedLayer>,
     pub build: BuildSettings,
-    /// The layers that contain a binary that must be compiled first.
+    /// The layers whose binary has to be compiled first.
     pub waiting: Vec<WaitingLayer>,
 }
 
@@ -106,7 +106,7 @@ fn check_onbuild(image: &Image, base: &str, config: Option<&Value>) -> Result<()
     Err(Failure::new(Class::Config, message).hint("build with Docker: `--engine buildx`"))
 }
 
-/// Checks that images based on `scratch` contain their entrypoint and their user, which buildx does not check. Skips
+/// Checks that images based on `scratch` contain their entrypoint and user, because buildx does not check this. Skips
 /// Dockerfiles that cannot be evaluated without Docker. `staged` contains one build context per image, in the same
 /// order as `images`.
 pub(crate) fn check_scratch_images(images: &[Image], staged: &[StagedContext], source_date_epoch: u64) -> Result<()> {

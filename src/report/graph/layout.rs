@@ -1,8 +1,8 @@
-//! Computes the positions of boxes and edges in a picture of a graph. The columns are fixed. Platforms are in the
-//! plan's order; in the other columns, each box is placed as close as possible to the center of the boxes that it is
-//! connected to.
+//! Computes the positions of boxes and edges for drawing a graph. The columns are fixed. Platforms are in the plan's
+//! order; in the other columns, each box is placed as close as possible to the center of the boxes that it is connected
+//! to.
 //!
-//! Existing layout crates choose columns on their own, and they do not wrap text.
+//! Does not use an existing layout crate, because those choose the columns themselves and do not wrap text.
 
 use serde::Serialize;
 
@@ -200,8 +200,8 @@ fn place_column<I: Iterator<Item = usize>>(
 /// Returns centers at which the boxes do not overlap, given the preferred center and the height of each box. Boxes that
 /// would overlap are stacked at the position with the smallest mean offset from their preferred centers.
 fn spread(boxes: &[(f64, f64)]) -> Vec<f64> {
-    // Each block is a stack of boxes, described by the block's height and by the top edge that each of its boxes would
-    // prefer for the block.
+    // Each block is a stack of boxes. The list contains, for each box, the top edge of the block that would put the box
+    // at its preferred position. The number is the block's height.
     let mut blocks: Vec<(Vec<f64>, f64)> = Vec::new();
     for (center, height) in boxes {
         let mut block = (vec![center - height / 2.0], height + GAP);
@@ -232,7 +232,7 @@ fn edge_path(from: &NodeBox, to: &NodeBox) -> String {
     let (x1, y1) = (from.x + from.width, (from.y + from.height / 2.0).round());
     let (x2, y2) = (to.x, (to.y + to.height / 2.0).round());
     let middle = ((x1 + x2) / 2.0).round();
-    // Leave the last pixels for the arrowhead.
+    // Leave room for the arrowhead.
     format!("M{x1} {y1}C{middle} {y1} {middle} {y2} {} {y2}", x2 - 6.0)
 }
 

@@ -1,4 +1,4 @@
-//! The plan as a graph from cargo processes to tags. Anything that several images share is a single node.
+//! A graph of the plan, from cargo processes to tags. Images share nodes for anything that they have in common.
 
 pub(crate) mod formats;
 pub(crate) mod from_plan;
@@ -9,7 +9,6 @@ pub(crate) mod text;
 
 use indexmap::IndexSet;
 
-/// A kind of node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum NodeKind {
     Process,
@@ -70,7 +69,7 @@ pub(crate) struct GraphNode {
 }
 
 impl GraphNode {
-    /// Returns the tooltip, which contains the node's complete text. The picture may show only part of it.
+    /// Returns the tooltip, which contains the node's complete text, because long text is cut off in the box.
     fn tooltip(&self) -> String {
         [&self.name].into_iter().chain(&self.facts).chain(&self.why).cloned().collect::<Vec<_>>().join("\n")
     }
@@ -82,6 +81,6 @@ pub(crate) struct Graph {
     pub title: String,
     /// The nodes in the plan's order.
     pub nodes: Vec<GraphNode>,
-    /// The edges, each as a pair of indexes into `nodes`: first the start, then the end.
+    /// The edges, as pairs of indexes into `nodes`: (start, end).
     pub edges: IndexSet<(usize, usize)>,
 }

@@ -79,7 +79,7 @@ struct TracedCommand {
     user: Option<User>,
 }
 
-/// The number of steps between the image's config and a command.
+/// How many programs and interpreters precede a command in the chain.
 #[derive(Debug, Clone, Copy, Default)]
 struct Depth {
     /// Number of programs and scripts in the chain so far.
@@ -119,7 +119,7 @@ impl<'a> Tracer<'a> {
         if name == UNKNOWN_WORD || self.finished.contains(&command) {
             return;
         }
-        // Only uncertain commands branch, so only their number is limited.
+        // Uncertain commands can branch, so limit their number. Commands that are certain to run do not branch.
         if !is_certain && self.finished.len() + self.active.len() >= MAX_COMMANDS {
             return;
         }
@@ -138,7 +138,7 @@ impl<'a> Tracer<'a> {
         if depth.programs == 0 {
             self.chain.program = Some(format!("/{real_path}"));
         }
-        // The interpreter opens the script as the same user, who therefore needs read permission.
+        // An interpreter opens its script as the same user, so the user also needs permission to read the script.
         let bits: &[u32] = if matches!(file.content, FileContent::Script(_)) { &[EXECUTE, READ] } else { &[EXECUTE] };
         if let Some(finding) = self.check_permissions(&path, &real_path, file, bits) {
             return self.report(requester, finding);
@@ -263,7 +263,7 @@ impl<'a> Tracer<'a> {
                 self.run(&words, &inner, depth.next_program());
                 self.context.user = outer_user;
             }
-            // `env` changes where the program is looked up, so the one found here may not be the one that runs.
+            // `env` changes PATH or the working directory, so the program found here may not be the one that runs.
             WrappedCommand::ProgramElsewhere(words) => self.run(&words, &Requester::Uncertain, depth.next_program()),
             WrappedCommand::CommandLine(text) => {
                 for command in shell::command_line_programs(&text) {

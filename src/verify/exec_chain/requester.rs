@@ -2,14 +2,14 @@
 
 use crate::finding::{Finding, INTERPRETER_MISSING, PROGRAM_NOT_FOUND};
 
-/// The origin of a request for a program.
+/// What starts a program: the image's config, another program, or a script.
 #[derive(Debug, Clone)]
 pub(super) enum Requester {
     /// The image's config.
     Config,
-    /// Another program or a script, given by its absolute path.
+    /// Another program or a script, identified by its absolute path.
     Program(String),
-    /// The `#!` line of a script, given by the script's absolute path.
+    /// The `#!` line of the script at this absolute path.
     Shebang(String),
     /// A command that may not run at all. Problems with it are not reported.
     Uncertain,
@@ -30,7 +30,8 @@ impl Requester {
         if self.is_certain() { Requester::Shebang(format!("/{real_path}")) } else { Requester::Uncertain }
     }
 
-    /// Creates the finding about a requested program that does not exist. `reason` describes what is at its path.
+    /// Creates the finding about a missing program. `reason` says what is wrong with its path, such as that it does not
+    /// exist.
     pub(super) fn not_found(&self, path: &str, reason: &str) -> Option<Finding> {
         let finding = match self {
             Requester::Uncertain => return None,

@@ -17,7 +17,7 @@ use crate::ui::Ui;
 /// Path of the copied QEMU binary, within the root directory.
 const QEMU_PATH: &str = "/.multiarch-qemu";
 
-/// The only devices in the root directory's `/dev`.
+/// The devices to provide in the root directory's `/dev`.
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 const NOBODY_ID: u64 = 65534;
 
@@ -38,8 +38,9 @@ pub(crate) fn is_possible(isolation: Isolation, ui: &Ui) -> Result<bool> {
     Ok(cmd.output()?.status.success())
 }
 
-/// Returns a shell command line that mounts `/proc` and devices in a root directory, then runs its other arguments.
-/// Mount errors are ignored, because the program may not need these files. Links in the image are not followed.
+/// Returns a shell command line that mounts `/proc` and devices in a root directory, then runs the remaining arguments
+/// as a command. Ignores mount errors, because the program may need neither `/proc` nor devices. Does not follow links
+/// in the image.
 fn mount_command_line() -> String {
     let devices = DEVICES.join(" ");
     format!(
@@ -73,14 +74,14 @@ pub(crate) fn isolated_command(root: &Utf8Path, command: &SmokeCommand, isolatio
     }
 }
 
-/// Returns a command that runs a program under a QEMU that looks for files in `root` first.
+/// Returns a command that runs a program under QEMU, which looks for files in `root` before the machine's own root.
 pub(crate) fn qemu_prefix_command(root: &Utf8Path, command: &SmokeCommand, qemu: &Path) -> Cmd {
     let program = root.join(command.program.trim_start_matches('/'));
     let cmd = Cmd::new("env").arg("-i").args(&command.env).args(qemu_command(qemu, command));
     cmd.args(["-L", root.as_str()]).arg(program).args(&command.words[1..])
 }
 
-/// Returns the first words of a QEMU command line, which set the program's `argv[0]`.
+/// Returns the start of a QEMU command line: the QEMU binary, and options that set the program's `argv[0]`.
 fn qemu_command(qemu: &Path, command: &SmokeCommand) -> [std::ffi::OsString; 3] {
     [qemu.into(), "-0".into(), command.words[0].clone().into()]
 }
@@ -114,8 +115,8 @@ pub(crate) fn install_qemu(qemu: &Path, root: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// Creates what a container runtime would create in a root directory: the working directory, and mount points for
-/// `/proc` and devices.
+/// Creates the directories and files that a container runtime would create in a root directory: the working directory,
+/// and mount points for `/proc` and devices.
 pub(crate) fn prepare_root(root: &Utf8Path, files: &RootFs, command: &SmokeCommand) -> Result<()> {
     if let Ok(workdir) = files.resolve(&command.workdir) {
         fs_err::create_dir_all(root.join(workdir))?;

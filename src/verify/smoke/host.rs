@@ -1,4 +1,4 @@
-//! Describes the ways in which a machine can run images.
+//! The ways in which a machine can run images.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

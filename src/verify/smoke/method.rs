@@ -48,8 +48,8 @@ impl Runner {
         }
     }
 
-    /// Chooses a runner for a platform. A single program, which is a binary that starts no other program, can run with
-    /// QEMU even if the kernel does not support emulation.
+    /// Chooses a runner for a platform. If the image runs only a single binary (`single_program`), QEMU can run it even
+    /// if the kernel does not support emulation.
     pub(crate) fn choose(platform: Platform, single_program: bool, host: &SmokeHost) -> Runner {
         let runs_on = |machine: Platform| machine.compatible_platforms().any(|runnable| runnable == platform);
         let is_native = host.platform.is_some_and(runs_on);
@@ -58,7 +58,8 @@ impl Runner {
             if runs_on(docker.platform) || (docker.is_local && is_native) {
                 return Runner::Docker { emulated: false };
             }
-            // A Docker daemon on another machine or in a virtual machine uses a kernel that may support emulation.
+            // A Docker daemon on another machine or in a virtual machine has its own kernel, which may support
+            // emulation.
             if is_emulated || !docker.is_local {
                 return Runner::Docker { emulated: true };
             }
@@ -157,7 +158,7 @@ mod tests {
                 true,
                 Runner::IsolatedQemu { isolation: user, qemu: qemu() },
             ),
-            // A variant newer than the processor supports needs QEMU.
+            // QEMU is needed for a platform variant that the processor does not support.
             (
                 "linux/amd64 user qemu:linux/amd64",
                 "linux/amd64/v3",

@@ -1,6 +1,6 @@
 //! Runs every platform of an image once, with the configured arguments, before any tag moves ("smoke run"). Platforms
 //! that this machine cannot run are reported as not run. Smoke runs do not replace the checks on the image's bytes,
-//! because a kernel with QEMU runs programs for any architecture.
+//! because a kernel that is set up for QEMU also runs programs built for the wrong architecture.
 
 pub(crate) mod chroot;
 pub(crate) mod command;
@@ -50,7 +50,8 @@ pub(crate) fn run(
 ) -> Result<SmokeResults> {
     let Some(arguments) = &image.smoke else { return Ok(SmokeResults::new()) };
     let dir = work_dir.join("+smoke");
-    // A killed run may have left files behind. No other run uses the directory now, because the workspace is locked.
+    // Delete files that a killed run may have left behind. The workspace is locked, so no other run is using the
+    // directory.
     if dir.exists() {
         fs_err::remove_dir_all(&dir)?;
     }
@@ -193,7 +194,7 @@ impl ImageRun<'_> {
 
 /// A failed smoke run.
 struct FailedSmokeRun {
-    /// The command, and how it ended.
+    /// Error message that contains the command and how it failed.
     problem: String,
     hint: String,
     last_lines: VecDeque<String>,

@@ -58,7 +58,7 @@ fn has_level(level: u8) -> bool {
     }
 }
 
-/// Always returns true, because only x86-64 has levels that can be detected.
+/// Always returns true, because levels of other architectures cannot be detected.
 #[cfg(not(target_arch = "x86_64"))]
 fn has_level(_: u8) -> bool {
     true

@@ -15,7 +15,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// Number of output lines to show when a run fails.
 const LAST_LINES: usize = 20;
 
-/// The outcome of trying to run a command.
+/// The result of a command, or the reason that it could not be run.
 #[derive(Debug)]
 pub(crate) enum Attempt {
     Finished(FinishedRun),
@@ -63,7 +63,7 @@ impl FinishedRun {
     }
 }
 
-/// Returns a hint for a program that did not exit in time, with example arguments other than the ones that were used.
+/// Returns a hint for a program that did not exit in time. Suggests arguments other than those that were used.
 fn timeout_hint(arguments: &[String]) -> String {
     let unused = ["--version", "--help"].into_iter().find(|example| arguments.iter().all(|used| used != example));
     let example = unused.map(|example| format!(", such as {example}")).unwrap_or_default();

@@ -54,7 +54,7 @@ pub fn shortest_path<'a>(graph: &Graph<'a>, from: &'a str, to: &str) -> Option<V
     None
 }
 
-/// Returns the shortest cycle that starts in `among`. Its first node is also its last.
+/// Returns the shortest cycle that starts at a node in `among`. Its first node is repeated at the end.
 pub fn shortest_cycle<'a>(graph: &Graph<'a>, among: &BTreeSet<&'a str>) -> Option<Vec<&'a str>> {
     let edges = among.iter().flat_map(|from| graph.get(from).into_iter().flatten().map(move |to| (*from, *to)));
     let cycles = edges.filter_map(|(from, to)| {

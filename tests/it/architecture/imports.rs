@@ -59,7 +59,7 @@ struct Tree {
     library: Option<ModuleId>,
     /// Maps an item and the name of an associated function or constant to the module whose inherent `impl` defines it.
     impls: HashMap<(Item, String), ModuleId>,
-    /// The imports through which a name was found, identified by module and position.
+    /// The imports through which at least one name was found, each as its module and its position in that module.
     used: RefCell<HashSet<(ModuleId, usize)>>,
 }
 
@@ -165,8 +165,8 @@ impl Tree {
         self.resolve_in(from, path, &mut HashSet::new()).0
     }
 
-    /// Resolves a path that a module uses. Also returns the remaining segments, which are names within an item, such as
-    /// a variant. The meaning is empty if the path refers to another crate.
+    /// Resolves a path that a module uses. Also returns the segments after the item, such as the name of an enum's
+    /// variant. If the path refers to another crate, the returned meaning is empty.
     fn resolve_in<'p>(
         &self,
         from: ModuleId,
@@ -189,7 +189,7 @@ impl Tree {
                 if current.item.is_some() {
                     return (Meaning { module: None, ..current }, rest);
                 }
-                // A macro must have defined the name, because the module does not.
+                // The module itself does not define the name, so a macro must define it.
                 let item = current.module.map(|module| Item { module, name: first.clone() });
                 return (Meaning { module: None, item }, others);
             }
@@ -209,8 +209,8 @@ impl Tree {
                 self.add_path(id, path, &mut edges);
             }
             for import in node.module.imports.iter().filter(|import| !import.reexport) {
-                // A glob import of a module uses only the names found through it. A glob import of an enum uses the
-                // enum itself.
+                // Skip glob imports of modules, because the names found through them are counted where they are used. A
+                // glob import of an enum is itself a use of the enum.
                 if !import.glob || self.resolve(id, &import.path.segments).module.is_none() {
                     self.add_path(id, &import.path, &mut edges);
                 }
@@ -255,7 +255,8 @@ impl Tree {
     }
 }
 
-/// Parses all files in several threads. `syn` types must not leave their thread, which stores their line numbers.
+/// Parses all files in several threads. Each thread must process the `syn` types that it creates, because their line
+/// numbers are stored per thread.
 fn parse_all(sources: &BTreeMap<String, String>) -> HashMap<String, Vec<Module>> {
     let files: Vec<_> = sources.iter().filter(|(file, _)| file.ends_with(".rs")).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
@@ -501,7 +502,7 @@ mod tests {
             ),
             ("serde.rs", "pub struct Serialize; pub fn x() {}"),
         ];
-        // No name is found through the glob in a/c.rs, so the import itself is listed.
+        // The glob import in a/c.rs resolves no names, so the import itself is listed.
         assert_eq!(uses(&files), ["a/c.rs -> a/mod.rs: super"]);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `PRINT_EDGES=1 cargo test --test it architecture::print -- --nocapture` prints the names that each file imports from
 //! other files, and all import cycles. `[cycle]` marks imports that are part of a cycle. `PRINT_EDGES=compile/` prints
-//! only the imports by or of files in that directory.
+//! only the imports from or to files in that directory.
 
 mod graph;
 mod imports;

@@ -254,7 +254,7 @@ impl<'ast> Visit<'ast> for Collector {
     }
 
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {
-        // The path of `pub(in path)` is not a dependency.
+        // Ignore the path in `pub(in path)`, which is not a dependency.
     }
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {

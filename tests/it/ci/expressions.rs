@@ -13,7 +13,7 @@ pub fn list(value: &Value) -> Vec<Value> {
 pub fn expanded(map: &Value, scope: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let entries = map.as_object().into_iter().flatten();
-    // Skip cache keys: they call `hashFiles`, which is not supported, and the jobs run without caches.
+    // Skip cache keys, which call the unsupported function `hashFiles`. The jobs run without caches anyway.
     let entries = entries.filter(|(_, value)| !text(value).contains("hashFiles("));
     entries.map(|(name, value)| (name.clone(), expand(&text(value), scope))).collect()
 }

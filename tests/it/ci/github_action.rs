@@ -75,7 +75,7 @@ fn action_inputs_and_outputs_are_consistent() {
             assert!(written.contains(&format!("${name}")) || written.contains(&format!("${{{name}")), "{name}");
         }
     }
-    // The sets compared above must not be empty.
+    // Make sure that the comparison above did not compare empty sets.
     assert!(named(&text, "inputs.").contains("working-directory"));
 }
 
@@ -117,7 +117,7 @@ fn action_installs_the_program() {
 #[test]
 fn action_arguments_are_not_run_as_commands() {
     let repository = Project::app().committed();
-    // `plan` needs no compiler, and its errors name unexpected arguments.
+    // Use `plan`, because it does not need a compiler and its errors quote invalid arguments.
     for (args, expected) in [
         ("--registry 'r.example/a b'", "r.example/a b"),
         ("$(touch stolen) `touch stolen`; touch stolen", "'$(touch'"),
@@ -153,7 +153,7 @@ fn action_summary_shows_the_output() {
     assert!(job.summary.starts_with("## `cargo multiarch plan`\n\n~~~"), "{}", job.summary);
     assert!(job.summary.contains("linux/arm64  aarch64-unknown-linux-musl"), "{}", job.summary);
     assert!(job.stdout.contains("linux/arm64  aarch64-unknown-linux-musl"), "{job:#?}");
-    // The program on PATH is not the version that was installed.
+    // The program on PATH has a different version than the requested one.
     let (job, calls) = run(&repository, "r.example", "          command: plan\n          version: 99.0.0\n");
     assert!(
         calls.contains("install cargo-multiarch@99.0.0 --locked --force\n"),

@@ -79,7 +79,7 @@ impl<'a> Machine<'a> {
             "actions/checkout" => self.check_out(),
             "Swatinem/rust-cache" | "actions/cache" => {}
             "docker/login-action" => self.log_in(&with["registry"], &with["username"], &with["password"]),
-            // Uploading an artifact drops hidden files and file modes.
+            // These actions do not preserve hidden files or file modes.
             "actions/upload-artifact" | "forgejo/upload-artifact" => {
                 let kept = self.artifacts.join(&with["name"]);
                 copy(&self.workspace.join(&with["path"]), &kept, |name| !name.starts_with('.'));
@@ -158,7 +158,7 @@ impl<'a> Machine<'a> {
                 command.env_remove(name);
             }
         }
-        // HOME is changed below, so tell cargo and rustup where their directories are in the real home directory.
+        // HOME is changed below, so point cargo and rustup to their directories in the real home directory.
         let home = PathBuf::from(std::env::var("HOME").unwrap_or_default());
         for (name, dir) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
             command.env(name, std::env::var_os(name).unwrap_or_else(|| home.join(dir).into()));

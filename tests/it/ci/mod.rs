@@ -27,7 +27,8 @@ const CONFIG: &str = "platforms = ['linux/riscv64', 'linux/arm64', 'linux/amd64'
 
 #[test]
 fn matrix_of_plan_matches_the_generated_workflow() {
-    // No linker is installed for these platforms. `plan --matrix` does not need one, because other machines compile.
+    // No linker for these platforms is installed, but `plan --matrix` does not need one, because the code is compiled
+    // on other machines.
     let project = Project::with_config(&format!("libc = 'gnu'\nbase = 'debian:trixie-slim'\n{CONFIG}"));
     let bare = Fakes::new().real("cargo").real("rustc").real("git");
     for (forge, path, [first, arm64]) in [

@@ -1,4 +1,4 @@
-//! Runs workflow jobs in a plain shell, in the order and with the matrix and variables that a CI service would use.
+//! Runs workflow jobs in a plain shell, with the same order, matrix and variables as a CI service.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::expressions::{expand, expanded, list};
 use super::machine::{Machine, copy};
 use crate::support::{Fakes, PROGRAM, Project, find};
 
-/// A forge that hosts one repository, with its owner and the credentials for a registry.
+/// A forge with a single repository, its owner, and credentials for a registry.
 pub struct Forge<'a> {
     pub repository: &'a Project,
     pub owner: &'a str,
@@ -41,7 +41,7 @@ pub struct Runner<'a> {
 impl<'a> Runner<'a> {
     pub fn new(forge: Forge<'a>) -> Runner<'a> {
         let cargo = find("cargo").unwrap();
-        // The program is already on PATH, so `cargo install` and `apt-get` do nothing.
+        // Make `cargo install` and `apt-get` do nothing, because the program is already on PATH.
         let install = format!(
             "echo \"$@\" >> \"$0.log\"\nif [ \"$1\" = install ]; then exit 0; fi\nexec '{}' \"$@\"",
             cargo.display()

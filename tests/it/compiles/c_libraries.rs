@@ -73,7 +73,7 @@ fn cmake() -> Project {
         .file("src/main.rs", "extern \"C\" { fn answer() -> i32; }\nfn main() { println!(\"{}\", unsafe { answer() }) }\n")
 }
 
-/// Creates a program that compiles only if bindgen uses arm64's `struct stat`, which has 128 bytes instead of the 144
+/// Creates a program that compiles only if bindgen uses arm64's `struct stat`, which is 128 bytes long, compared to 144
 /// bytes on x86-64.
 fn bindgen() -> Project {
     app("[build-dependencies]\nbindgen = { version = \"0.72\", features = [\"runtime\"] }")

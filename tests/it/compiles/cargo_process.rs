@@ -63,7 +63,8 @@ fn ctrl_c_stops_cargo_and_its_children() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
     let pids = wait_for(|| std::fs::read_to_string(project.path().join("pids")).ok());
     let start = Instant::now();
-    // Signals only the program, as a CI runner does. A terminal would also signal its children.
+    // Send the signal only to the program, as a CI runner does. A terminal would also send it to the program's
+    // children.
     std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));

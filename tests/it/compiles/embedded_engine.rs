@@ -1,4 +1,4 @@
-//! The embedded engine: compression, programs that it needs on PATH, and files that it leaves behind.
+//! Tests the embedded engine: compression, the programs that it needs on PATH, and the files that it leaves behind.
 
 use std::process::Command;
 
@@ -76,8 +76,8 @@ fn output_files_do_not_make_the_work_tree_dirty() {
         let args = [&["publish", "--platform", "linux/amd64", "--registry", &registry.host][..], &outputs].concat();
         embedded(&project, &args).finish().stderr_lacks("dirty");
     }
-    // Without these flags, the program does not know which files are outputs of an earlier run. It recognizes only the
-    // OCI layout.
+    // Without the output flags, the program recognizes only the OCI layout as the output of an earlier run, so the
+    // other files make the work tree dirty.
     let args = ["build", "--platform", "linux/amd64"];
     let finished = embedded(&project, &args).finish();
     finished.stderr_has(&["uncommitted changes (d, out.tar and 1 more): tags end in '-dirty'"]);

@@ -34,7 +34,7 @@ fn output_can_be_combined_with_a_push() {
     assert!(names.ends_with(&["index.json".to_owned(), "oci-layout".to_owned()]), "{names:?}");
     assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
 
-    // Without a push, the digest is the same, and another tag adds an image to the same layout.
+    // The digest is the same without a push. Building with another tag adds an image to the existing layout.
     let unpushed = embedded(&project, &["publish", "--push=false", "--platform", "linux/amd64"]).finish();
     assert_eq!(unpushed.stdout, format!("app:1.2.3@{digest}\n"));
     let built =
@@ -70,7 +70,7 @@ fn output_layout_is_repaired_and_readable_by_all_users() {
     let archive = std::fs::metadata(shared.path().join("out.tar")).unwrap();
     assert_eq!(archive.permissions().mode() & 0o444, 0o444);
     assert_eq!(index()["manifests"].as_array().unwrap().len(), 1);
-    // The image of another package is added to the layout.
+    // Building another package adds its image to the layout.
     let other = Project::empty()
         .file("Cargo.toml", "[package]\nname = \"other\"\nversion = \"1.2.3\"\nedition = \"2021\"\n")
         .file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"other\"\nversion = \"1.2.3\"\n")

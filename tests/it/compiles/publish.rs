@@ -1,4 +1,4 @@
-//! Requests that `publish` sends to a registry: their order, and uploads that are skipped.
+//! Checks the requests that `publish` sends to a registry: their order, and which uploads are skipped.
 
 use std::sync::Mutex;
 

@@ -188,8 +188,8 @@ fn upload_on_another_host_gets_no_credentials() {
         "DELETE" => Some((204, vec![], vec![])),
         _ => None,
     });
-    // Another port on the same host is a different server. Status 202 redirects the upload, and status 307 redirects
-    // the request that starts it.
+    // Another port on the same host is a different server, which must not receive the credentials. Status 202 redirects
+    // the upload, and status 307 the request that starts it.
     for status in [202, 307] {
         assert_no_credentials_sent(&store, status);
     }

@@ -77,7 +77,7 @@ fn smoke_run_that_cannot_start_is_not_reported_as_passed() {
             docker("echo 'docker: Error response from daemon: no space.' >&2; exit 125"),
             "docker: Error response from daemon: no",
         ),
-        // The program cannot find out which platforms a remote Docker host can run.
+        // The program cannot determine in advance which platforms a remote Docker host can run.
         (docker_at("ssh://x", "linux/riscv64", no_format), "exec /app: exec format error"),
     ] {
         let (registry, project) = (FakeRegistry::storing(), Project::app());

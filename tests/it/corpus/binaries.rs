@@ -46,7 +46,7 @@ impl Recipe<'_> {
         if let Ok(content) = std::fs::read(&cached) {
             return Arc::new(content);
         }
-        // With the lock, concurrent test runs build each file only once.
+        // The lock ensures that concurrent test runs build each file only once.
         let lock = std::fs::File::create(corpus.join("lock")).unwrap();
         lock.lock().unwrap();
         if let Ok(content) = std::fs::read(&cached) {
@@ -123,7 +123,8 @@ pub fn static_pie(arch: &str) -> Bytes {
     bare(&format!("{}-linux-musl", cpu(arch)), &["-pie", "-fPIE"])
 }
 
-/// Builds a static program for a version of the ARM architecture. From version 6, it uses the hard-float ABI.
+/// Builds a static program for a version of the ARM architecture. Programs for version 6 and later use the hard-float
+/// ABI.
 pub fn bare_arm(version: u32) -> Bytes {
     let (float, cpu) = match version {
         5 => ("", "-mcpu=arm926ej_s"),

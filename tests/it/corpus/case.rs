@@ -7,11 +7,11 @@ use super::image::Layout;
 pub enum Proof {
     /// Docker runs the image: a good one prints `hello`, and a broken one fails.
     Run,
-    /// This machine may run the program anyway, but the emulator for the image's platform rejects it.
+    /// The emulator for the image's platform rejects the program, although this machine may be able to run it.
     Emulated,
     /// Docker refuses to load the image, or skopeo refuses to copy it.
     Refused,
-    /// No other tool confirms the case: the image may start after all, or may start only on some CPUs.
+    /// The case cannot be confirmed by another tool, because the image may start anyway, or only on some CPUs.
     None,
 }
 
@@ -51,7 +51,7 @@ impl Finding {
 pub struct Case {
     pub name: &'static str,
     pub layout: Layout,
-    /// Additional arguments for `verify`, besides the image.
+    /// Arguments for `verify` in addition to the image.
     pub args: &'static [&'static str],
     /// Expected findings. Empty for a good image.
     pub findings: Vec<Finding>,

@@ -268,7 +268,7 @@ impl Layout {
     }
 }
 
-/// Writes several images to `directory` as one OCI layout. `docker load` gives each image its name in the layout.
+/// Writes several images to `directory` as one OCI layout. `docker load` uses the names of the images in the layout.
 pub fn write_named<'a>(directory: &Path, layouts: impl Iterator<Item = (&'a str, &'a Layout)>) {
     let named = layouts.map(|(name, layout)| {
         let mut descriptor = layout.store(directory);

@@ -7,7 +7,7 @@ use crate::support::Project;
 
 /// Returns the arguments of each `cargo multiarch …` command in a line of shell code.
 fn invocations(line: &str) -> Vec<Vec<String>> {
-    // In workflows, expressions take the place of a platform.
+    // Workflows use `${{ … }}` expressions in place of a platform.
     let line = &Regex::new(r"\$\{\{[^}]+\}\}").unwrap().replace_all(line, "linux/arm64");
     let mut found = Vec::new();
     let command_end = Regex::new(r" [|>#&]|[;)]|$").unwrap();

@@ -78,7 +78,7 @@ fn readme_repeats_recorded_output() {
     }
 }
 
-/// `scripts/picture` draws another run of the same command. Platforms finish in any order.
+/// Ignores the order of lines, because the picture shows another run of the command and platforms finish in any order.
 #[test]
 fn picture_shows_the_recorded_output_of_publish() {
     let svg = read("docs/publish.svg");

@@ -64,7 +64,7 @@ fn buildx_keeps_special_characters() {
     }
 }
 
-/// Pushes a base image with a shell for two platforms.
+/// Pushes a base image that contains a shell, for two platforms.
 fn base() -> String {
     base_image("busybox:1", &["linux/amd64", "linux/arm64"])
 }

@@ -10,12 +10,13 @@ use crate::corpus::case::{Case, Proof};
 use crate::corpus::image::write_named;
 use crate::support::find;
 
-/// Reports whether `timeout` stopped the program, with status 124 or with a signal that also killed `timeout` itself.
+/// Reports whether the program timed out: `timeout` either exited with status 124 or was killed by the signal that it
+/// sent.
 fn timed_out(output: &Output) -> bool {
     [None, Some(124)].contains(&output.status.code())
 }
 
-/// Images loaded into Docker, and the output of loading them. The images are removed on drop.
+/// Images loaded into Docker, and the output of `docker load`. The images are removed on drop.
 struct Loaded {
     names: Vec<String>,
     output: Output,
@@ -55,7 +56,8 @@ fn run(case: &Case, platform: &str) -> Output {
     let mut docker = Command::new("timeout");
     docker.args(["--kill-after", "5", "30", "docker", "run", "--rm", "--name", &container, "--network", "none"]);
     docker.args(["--pull", "never", "--platform", platform]);
-    // Some versions of runc do not drop root's capabilities for other users, and these bypass file modes.
+    // Drop all capabilities explicitly, because some versions of runc let users other than root keep capabilities that
+    // bypass file modes.
     if case.layout.images[0].has_user() {
         docker.args(["--cap-drop", "ALL"]);
     }
@@ -92,7 +94,7 @@ fn runs_here(platform: &str) -> bool {
 fn platforms(case: &Case) -> Vec<&'static str> {
     let broken: Vec<&str> = case.findings.iter().filter_map(|finding| finding.platform).collect();
     let all = case.layout.images.iter().map(|image| image.platform).filter(|platform| runs_here(platform));
-    // In an index with findings, only the affected platforms fail to start.
+    // If an index has findings, only the affected platforms fail to start.
     all.filter(|platform| broken.is_empty() || broken.contains(platform)).collect()
 }
 
@@ -150,7 +152,8 @@ fn docker_does_not_run_broken_images() {
 fn docker_and_skopeo_reject_damaged_images() {
     let mut wrong = Vec::new();
     for case in crate::corpus::broken::cases().iter().filter(|case| case.proof == Proof::Refused) {
-        // skopeo verifies digests. Only Docker checks the contents of layers, but it reuses blobs that it already has.
+        // Try both tools: skopeo verifies digests but not the contents of layers, while Docker checks contents but
+        // reuses blobs that it already has.
         let dir = tempfile::tempdir().unwrap();
         case.layout.write(dir.path());
         let from = format!("oci:{}", dir.path().display());

@@ -128,7 +128,7 @@ fn doctor_finds_an_unknown_ca() {
 #[test]
 #[ignore = "run by scripts/test"]
 fn doctor_finds_an_expired_certificate() {
-    // The hint mentions the clock, because every certificate looks expired if the clock is far ahead.
+    // The hint suggests checking the clock, because valid certificates also look expired if the clock is far ahead.
     let registry = Registry::start(Tls::Expired);
     let run = Project::app().run(&["doctor", "--engine", "embedded", "--registry", &registry.host]);
     let result = run_doctor(run.env("SSL_CERT_FILE", registry.dir.path().join("ca.pem")), 7);

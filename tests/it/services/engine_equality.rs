@@ -194,7 +194,7 @@ fn engines_agree_on_paths_through_symlinks() {
     let settings = json!({ "base": base, "template": "my.j2",
         "files": [{ "from": "data", "to": "/data" }, { "from": "data/one.txt", "to": "/one" }] });
     compare(&project(&settings).file("my.j2", template), "links", &platforms);
-    // Both engines reject these instructions. The embedded engine does so before compiling.
+    // Both engines reject these instructions, the embedded engine even before compiling.
     for line in [
         "COPY rootfs/etc /loop",
         "COPY rootfs/etc/passwd /etc/passwd/x",

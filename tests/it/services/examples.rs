@@ -140,7 +140,7 @@ fn sqlite() {
             let first = ["run", "--rm", "--network", "none", "--pull", "always", "--quiet", "--platform", platform];
             run("docker", &[&first[..], &["--volume", &mount, &reference], args].concat())
         };
-        // Each platform reads the data written by the other one.
+        // Each platform's container must read the data written by the other one.
         notes("linux/amd64", &["add", "from amd64"]);
         notes("linux/arm64", &["add", "from arm64"]);
         let listed = PLATFORMS.map(|(platform, _)| notes(platform, &[]));

@@ -1,4 +1,4 @@
-//! Checks what happens if the cache directory is on a full file system.
+//! Tests runs whose cache directory is on a full file system.
 
 use crate::bases::{STYLE, on, walk};
 use crate::support::FakeRegistry;

@@ -59,8 +59,8 @@ fn reference(stdout: &str) -> String {
     lines[0].to_owned()
 }
 
-/// Pushes a base image with a shell to the test registry and returns its reference. With one platform, the image is a
-/// plain manifest, otherwise an index.
+/// Pushes a base image with a shell to the test registry and returns its reference. The reference points to a plain
+/// manifest if there is only one platform, and to an index otherwise.
 fn base_image(name: &str, platforms: &[&str]) -> String {
     let base = format!("{}/{name}", open_registry());
     run(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/base-image"), &[&[base.as_str()], platforms].concat());

@@ -134,7 +134,7 @@ fn children_in(dir: &Path) -> Vec<String> {
 #[test]
 #[ignore = "run by scripts/test"]
 fn registry_that_serves_modified_bytes_is_detected() {
-    // The proxy changes the platform in every response, or only in the image config.
+    // The proxy changes the platform: first in all responses, then only in the image config.
     let everywhere: fn(&str) -> bool = |_| true;
     for (name, applies_to) in [("everywhere", everywhere), ("config", |answer| answer.contains("\"diff_ids\""))] {
         let change_platform = move |answer: Vec<u8>| match String::from_utf8_lossy(&answer) {
@@ -148,8 +148,8 @@ fn registry_that_serves_modified_bytes_is_detected() {
     }
 }
 
-/// Starts a loopback proxy for a registry, which passes requests through `up` and responses through `down`. Returns its
-/// host and port.
+/// Starts a loopback proxy for a registry. `up` may modify requests, and `down` may modify responses. Returns its host
+/// and port.
 pub fn proxy(target: String, up: impl Change, down: impl Change) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();

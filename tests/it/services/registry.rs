@@ -31,13 +31,13 @@ fn parts(reference: &str) -> (&str, &str, &str) {
     }
 }
 
-/// Returns the index or manifest of a reference.
+/// Returns the index or manifest that a reference points to.
 pub fn manifest(reference: &str) -> Value {
     let (host, name, which) = parts(reference);
     get(&format!("http://{host}/v2/{name}/manifests/{which}"))
 }
 
-/// Returns the digest of a tag, or `None` if the tag does not exist.
+/// Returns the digest that a tag points to, or `None` if the tag does not exist.
 pub fn digest(reference: &str) -> Option<String> {
     let (host, name, which) = parts(reference);
     let url = format!("http://{host}/v2/{name}/manifests/{which}");
@@ -47,7 +47,7 @@ pub fn digest(reference: &str) -> Option<String> {
     head.lines().find_map(header)
 }
 
-/// Returns the name and manifest digest of every platform in an index, in the same order.
+/// Returns the name and manifest digest of every platform in an index, in index order.
 pub fn platforms(reference: &str) -> Vec<(String, String)> {
     let index = manifest(reference);
     let name = |platform: &Value| {

@@ -71,7 +71,7 @@ fn smoke_runs_work_with_and_without_docker() {
     expected.extend(EMULATED.map(|(platform, architecture)| status_line(platform, "under QEMU", architecture)));
     let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
     without_docker(&project, &[]).finish().stderr_has(&expected);
-    // Simulates root without permission to create mount namespaces.
+    // Simulate a root user who is not permitted to create mount namespaces.
     let chroot = Fakes::new().program(
         "unshare",
         "case \"$*\" in *--mount*) exit 1 ;; esac\nexec \"$(PATH=${PATH#*:} command -v unshare)\" \"$@\"",
@@ -144,7 +144,7 @@ fn smoke_run_starts_a_script() {
 fn smoke_run_starts_a_dynamic_program() {
     let dir = Project::empty().file("Dockerfile", "FROM scratch\nCOPY root /\n");
     let path = dir.path().to_str().unwrap();
-    // The shell and the directory symlinks match Debian's official image.
+    // Use the same shell and directory symlinks as Debian's official image.
     let script = "cd \"$1\" && apt-get -q=2 download libc6 libgcc-s1 dash base-files && mkdir -p root/usr/bin root/usr/lib \
         root/usr/lib64 root/usr/sbin && for name in bin lib lib64 sbin; do ln -s usr/$name root/$name; done && \
         for deb in *.deb; do dpkg-deb --fsys-tarfile \"$deb\" | tar -x -C root --keep-directory-symlink; done && \

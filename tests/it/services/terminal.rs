@@ -166,8 +166,8 @@ fn progress_bars_are_cleared_in_a_narrower_terminal() {
     // Shrinks to a width that still fits the bars, and then step by step, as if a user dragged the window border.
     for columns in [92].into_iter().chain((40..92).rev().step_by(4)) {
         terminal.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "24"]);
-        // tmux takes a quarter of a second to report a new size. Any stale lines would still be on the screen after
-        // that.
+        // Wait until the program has redrawn its bars: tmux takes a quarter of a second to report a new size. Lines
+        // that were not cleared would still be on the screen.
         std::thread::sleep(Duration::from_millis(500));
         terminal.wait_for(&format!("{columns} columns"), |lines| {
             lines.len() == before
@@ -188,7 +188,7 @@ fn progress_bars_depend_on_the_environment() {
         ("TERM=dumb", 0),
         ("CARGO_TERM_PROGRESS_WHEN=never", 0),
         ("CI=true CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=70", 3),
-        // cargo itself requires an explicit width in this case.
+        // cargo would also require `CARGO_TERM_PROGRESS_WIDTH` here.
         ("CI=true CARGO_TERM_PROGRESS_WHEN=always", 3),
     ] {
         let project = waiting_project();
@@ -231,7 +231,7 @@ fn progress_bars_show_bytes_of_uploads() {
         let lines = terminal.wait_for("uploads", |lines| uploads(lines) == 2);
         let pushing: Vec<&String> = lines.iter().filter(|line| line.starts_with("     Pushing ")).collect();
         assert!(pushing.iter().any(|line| line.contains(sign)), "{columns}: {lines:#?}");
-        // Wrapped lines have been joined, so they would be wider than the screen.
+        // A wrapped bar would be wider than the screen here, because wrapped lines have been joined.
         assert!(pushing.iter().all(|line| line.chars().count() < columns.into()), "{columns}: {lines:#?}");
         let lines = terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
         assert_eq!(uploads(&lines), 0, "{columns}: {lines:#?}");

@@ -180,7 +180,7 @@ fn location(head: &str) -> String {
     head.lines().find_map(|line| line.strip_prefix("Location: ")).unwrap_or_default().to_owned()
 }
 
-/// Uploads a blob in two chunks. Also sends invalid requests in between, which the registry must reject.
+/// Uploads a blob in two chunks. Between them, sends invalid requests that the registry must reject.
 fn upload(registry: &FakeRegistry, repo: &str, blob: &[u8]) {
     let start = send(registry, &format!("POST /v2/{repo}/blobs/uploads/?mount={}&from=no", digest(blob)), "", b"", 202);
     let (one, two) = blob.split_at(16);

@@ -112,7 +112,7 @@ impl FakeRegistry {
         self.stored.blob(repo, digest)
     }
 
-    /// Returns the number of finished uploads. Mounted blobs and blobs stored by the test do not count.
+    /// Returns the number of finished uploads, excluding mounted blobs and blobs that the test stored directly.
     pub fn uploads(&self) -> usize {
         self.stored.content().finished
     }

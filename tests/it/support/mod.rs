@@ -104,7 +104,7 @@ pub struct Run {
     code: i32,
     /// Whether the run prints a result to stdout even if the exit code is nonzero.
     finds: bool,
-    /// Temporary directories that the run uses. The first is the project's.
+    /// Temporary directories that the run uses. The first one contains the project.
     dirs: Vec<Arc<TempDir>>,
 }
 
@@ -307,7 +307,7 @@ impl Fakes {
     }
 }
 
-/// Returns PATH with the toolchain's programs first, because rustup's proxies take time to select a toolchain.
+/// Returns PATH with the toolchain's programs first, to bypass rustup's proxies, which are slower.
 pub fn path() -> String {
     let cargo = std::env::var("CARGO").unwrap_or_default();
     let toolchain = Path::new(&cargo).parent().unwrap_or(Path::new(""));

@@ -117,7 +117,7 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b\d+(?:\.\d+)? [kMGT]B free", "[size] free"),
         (r"\bthis one is \d+\.\d+\.\d+\S*", "this one is [version]"),
         (r"\b\d+ bytes\b", "[size] bytes"),
-        // A hash of registry addresses, whose ports differ between runs.
+        // A hash of registry addresses, which differs between runs because the ports are random.
         (r"\bmultiarch-[0-9a-f]{8}\b", "multiarch-[hash]"),
         (r#""size": \d+"#, r#""size": [size]"#),
         (r"\b\d+ s (behind|ahead)", "[duration] $1"),

@@ -252,7 +252,7 @@ fn versions() -> Vec<Case> {
     ]
 }
 
-/// Returns cases that mix C libraries. `verify` only warns about these, because some of them run.
+/// Returns cases that mix C libraries. `verify` reports them only as warnings, because some of them can run.
 fn mixes() -> Vec<Case> {
     let of_glibc = file("usr/lib/libgreet.so", &libgreet_with_old_libc("x86_64-linux-gnu.2.31"));
     vec![

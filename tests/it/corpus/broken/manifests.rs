@@ -15,7 +15,8 @@ fn amd64() -> Image {
     image("linux/amd64")
 }
 
-/// Returns an image with a defect in a unique layer, because Docker does not check blobs that it already has.
+/// Returns an image with a defect in its layer. The layer is unique, because Docker does not check blobs that it
+/// already has.
 fn with_defect(defect: Defect, compression: Compression) -> Image {
     let content = format!("{defect:?} {compression:?}\n").repeat(999);
     let content = Layer::from([directory("etc"), text("etc/motd", &content)]);

@@ -47,7 +47,7 @@ fn modes() -> Vec<Case> {
         ),
         broken(
             "a configured group replaces the supplementary groups",
-            // The user is a member of staff, but the configured group is app.
+            // The user belongs to the group `staff`, but `app` is configured as the group.
             slim_with(app("app").mode(0o750).owner(0, 50)).user("app:app"),
             finding("MA040", "/app"),
         ),

@@ -1,4 +1,4 @@
-//! Good images: policies that are met, and errors that are allowed or not checked.
+//! Good images: policies that the image meets, and errors that are allowed or not checked for.
 
 use super::*;
 use crate::corpus::binaries::*;
