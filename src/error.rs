@@ -59,14 +59,18 @@ pub(crate) const EXIT_CODES: [ExitCodeEntry; 10] = {
             "toolchain",
             "A compiler, a linker or a target's standard library is missing.",
         ),
-        entry(Class::Compile.exit_code(), "compile", "cargo, or a program that it ran, failed."),
-        entry(Class::Engine.exit_code(), "Docker", "Docker, its daemon, buildx or a builder is missing or failed."),
+        entry(Class::Compile.exit_code(), "compile", "cargo or a program it ran failed."),
+        entry(
+            Class::Engine.exit_code(),
+            "Docker",
+            "Docker, the Docker daemon, buildx or a builder is missing or has failed.",
+        ),
         entry(
             Class::Registry.exit_code(),
             "registry",
-            "A registry is unreachable, rejected a request or sent an invalid response.",
+            "A registry was unreachable, rejected a request or sent an invalid response.",
         ),
-        entry(Class::Verify.exit_code(), "verification", "An image is corrupt, failed a check or cannot start."),
+        entry(Class::Verify.exit_code(), "verification", "An image is corrupt, fails a check or cannot start."),
         entry(Class::Interrupted.exit_code(), "interrupted", "The run was stopped by Ctrl-C or SIGTERM."),
     ]
 };

@@ -111,7 +111,7 @@ pub(crate) fn check_output_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
             .hint("pass a file name: `--refs-file refs.txt`"));
         }
         if paths[..index].contains(path) {
-            return Err(Failure::new(Class::Config, format!("{path} would be written twice"))
+            return Err(Failure::new(Class::Config, format!("two outputs would be written to {path}"))
                 .hint("choose a different file for each output"));
         }
         check_output_file(path)?;

@@ -112,7 +112,7 @@ fn check_smoke_value(command: &Command, matches: &ArgMatches, args: &[OsString])
         return Ok(());
     }
     let message = format!(
-        "`--smoke {value}` would pass {value} to the image, but it is also an option of this command\n \
+        "`--smoke {value}` would pass {value} to the image, but {value} is also an option of this command\n \
          hint: to use it as an option, give --smoke its own arguments: `--smoke='--version' {value}`\n \
          hint: to pass {value} to the image, use `--smoke={value}`\n"
     );

@@ -24,7 +24,7 @@ pub(crate) fn man(args: &ManArgs, ui: &Ui) -> Result<()> {
     };
     fs_err::create_dir_all(dir).map_err(|error| {
         Failure::new(Class::Config, format!("cannot use `--out {dir}`: {error}"))
-            .hint("choose a directory that you can write to, such as `--out ~/.local/share/man/man1`")
+            .hint("choose a writable directory, such as `--out ~/.local/share/man/man1`")
     })?;
     for command in std::iter::once(&program).chain(program.get_subcommands()) {
         fs_err::write(dir.join(format!("{}.1", page_name(command))), page(command, &program)?)?;

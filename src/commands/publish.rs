@@ -110,7 +110,7 @@ fn move_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) ->
 /// Checks that each of an image's tags points to the index that was pushed.
 fn check_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<()> {
     for repository in &image.repositories {
-        let _reading = ui.timings().span(Phase::Publish, format_args!("read back tags of {repository}"));
+        let _reading = ui.timings().span(Phase::Publish, format_args!("read back the tags of {repository}"));
         readback::check_tags(image, repository, &built.verified.digests.index, registry)?;
     }
     let platforms = plural(image.platforms.len(), "platform", "platforms");

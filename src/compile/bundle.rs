@@ -324,7 +324,9 @@ fn check_origin(bundle: &Bundle, revision: Option<&str>, cargo_lock: Option<&str
     if manifest.cargo_lock.as_deref() != cargo_lock {
         let short = |digest: Option<&str>| digest.map_or("none", |digest| &digest[..digest.len().min(12)]).to_owned();
         return Err(differs("with a different Cargo.lock", &short(manifest.cargo_lock.as_deref()), &short(cargo_lock))
-            .hint("commit Cargo.lock, make sure that no step modifies it (`git status`), and recompile the bundle"));
+            .hint(
+                "commit Cargo.lock, check with `git status` that no build step modifies it, and recompile the bundle",
+            ));
     }
     Ok(())
 }

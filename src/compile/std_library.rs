@@ -94,7 +94,7 @@ pub(crate) fn find_rustup(missing: &[String], offline: bool) -> Result<PathBuf, 
     let Some(rustup) = find_program("rustup") else {
         return Err(not_installed(missing)
             .hint(format!("install rustup (https://rustup.rs), then run `rustup target add {triples}`"))
-            .hint("or install your distribution's package with the target's standard library for this version of rustc")
+            .hint("or install your distribution's standard library package for this target and rustc version")
             .hint(BUILD_STD_HINT));
     };
     if offline {
@@ -129,7 +129,7 @@ fn install_failure(missing: &[String], stderr: &str) -> Failure {
 /// Returns the error for standard libraries that are still missing after [`install`].
 pub(crate) fn installed_elsewhere(missing: &[String], rustc: &Path) -> Failure {
     not_installed(missing).hint(format!(
-        "find the toolchain in use with `{} --print sysroot`: rustup installed the library in a different one",
+        "find the toolchain in use with `{} --print sysroot`: rustup installed the library for a different toolchain",
         rustc.display()
     ))
 }

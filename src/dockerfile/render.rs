@@ -46,7 +46,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 
 /// The name, type and description of each template variable. Printed by `cargo multiarch dockerfile --variables`.
 pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
-    ("stage", "string", "name that the template's last stage must have: FROM … AS {{ stage }}"),
+    ("stage", "string", "required name of the template's last stage: FROM … AS {{ stage }}"),
     ("base", "string", "base image, pinned by digest"),
     ("image", "string", "image name"),
     ("version", "string", "package version"),

@@ -123,7 +123,7 @@ pub(crate) fn args_before_from(text: &str) -> Vec<String> {
 /// The Dockerfile contains the stages of all platforms, and only ARGs before its first FROM are global.
 pub(crate) fn check_args_before_from(name: &str, first: &[String], other: &[String]) -> Result<(), Failure> {
     let Some(arg) = other.iter().find(|arg| !first.contains(arg)) else { return Ok(()) };
-    let message = format!("{name}: '{arg}' precedes the first FROM, but differs between platforms");
+    let message = format!("{name}: '{arg}' precedes the first FROM, but its value differs between platforms");
     Err(Failure::new(Class::Config, message)
         .hint("remove it and use the value directly, as in `FROM {{ base }} AS {{ stage }}`"))
 }

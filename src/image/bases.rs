@@ -206,7 +206,7 @@ fn pull_layers(
             Class::Verify,
             format!("the manifest lists {layers} layers, but the config lists {ids} diff IDs"),
         )
-        .hint("use another base: this one is invalid")
+        .hint("use another base image: this one is invalid")
         .into());
     }
     let pairs: Vec<(&Descriptor, &Value)> = manifest.layers().iter().zip(&diff_ids).collect();

@@ -155,10 +155,10 @@ fn check_interpreter(base: &str, interpreter: Option<&str>, name: &str) -> Resul
     match interpreter {
         Some(interpreter) if base == "scratch" => Err(Failure::new(
             Class::Verify,
-            format!("'{name}' needs {interpreter}, which 'scratch' does not have"),
+            format!("'{name}' needs {interpreter}, which 'scratch' does not contain"),
         )
         .hint(
-            "use a base with that loader, such as base = \"debian:trixie-slim\", or link statically: libc = \"musl\"",
+            "use a base with this loader, such as base = \"debian:trixie-slim\", or link statically: libc = \"musl\"",
         )),
         _ => Ok(()),
     }

@@ -59,7 +59,7 @@ fn failure(output: &Utf8Path, problem: &str) -> Failure {
 fn check_writable(output: &Utf8Path, dir: &Utf8Path, alternative: &str) -> Result<(), Failure> {
     fs::check_writable(dir).map_err(|error| {
         failure(output, &format!("cannot be written: {error}"))
-            .hint(format!("use a directory that you can write to: `--output {alternative}`"))
+            .hint(format!("use a writable directory: `--output {alternative}`"))
     })
 }
 

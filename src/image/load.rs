@@ -55,7 +55,7 @@ pub(crate) fn find(images: &[Image], ui: &Ui) -> Result<ImageLoader> {
         }
     }
     Err(if errors.is_empty() {
-        Failure::new(Class::Engine, "`--load` needs docker or podman, but neither is installed")
+        Failure::new(Class::Engine, "`--load` requires Docker or Podman, but neither is installed")
             .hint("omit `--load`, or write an archive: `--output oci-archive:image.tar`")
     } else {
         Failure::new(Class::Engine, format!("cannot load images: {}", errors.join("; ")))
@@ -97,7 +97,7 @@ impl ImageLoader {
             Failure::new(
                 Class::Config,
                 format!(
-                    "cannot load image '{}': {} runs {}, but the image is built for {available}",
+                    "cannot load image '{}': {} runs on {}, but the image is built for {available}",
                     image.name, self.program, self.platform
                 ),
             )

@@ -10,13 +10,13 @@ use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs, clean};
 pub(crate) fn check(config: &Value, rootfs: &RootFs) -> Result<(), Failure> {
     let program = ["Entrypoint", "Cmd"].iter().find_map(|key| config[key].get(0)?.as_str());
     if let Some(program) = program.filter(|program| !has_program(program, config, rootfs)) {
-        let failure = Failure::new(Class::Config, format!("the image starts '{program}', but does not contain it"));
+        let failure = Failure::new(Class::Config, format!("the image runs '{program}', but does not contain it"));
         return Err(match program {
             "/bin/sh" => failure.hint(
                 "write ENTRYPOINT and CMD as lists, such as [\"/usr/local/bin/app\"], or use a base with a shell",
             ),
             _ => failure
-                .hint("start a binary in /usr/local/bin, add the program to `files`, or use a base that contains it"),
+                .hint("run a binary in /usr/local/bin, add the program to `files`, or use a base that contains it"),
         });
     }
     let user = config["User"].as_str().unwrap_or_default();
@@ -89,11 +89,11 @@ mod tests {
             assert_eq!(message(good.clone()), None, "{good}");
         }
         for (wrong, expected) in [
-            (json!({ "Entrypoint": ["/app"] }), "the image starts '/app', but does not contain it"),
-            (json!({ "Entrypoint": ["/usr/local"] }), "the image starts '/usr/local', but does not contain it"),
-            (json!({ "Entrypoint": ["/dangling"] }), "the image starts '/dangling', but does not contain it"),
-            (json!({ "Cmd": ["/bin/sh", "-c", "x"] }), "the image starts '/bin/sh', but does not contain it"),
-            (json!({ "Cmd": ["app"], "Env": ["PATH=/sbin"] }), "the image starts 'app', but does not contain it"),
+            (json!({ "Entrypoint": ["/app"] }), "the image runs '/app', but does not contain it"),
+            (json!({ "Entrypoint": ["/usr/local"] }), "the image runs '/usr/local', but does not contain it"),
+            (json!({ "Entrypoint": ["/dangling"] }), "the image runs '/dangling', but does not contain it"),
+            (json!({ "Cmd": ["/bin/sh", "-c", "x"] }), "the image runs '/bin/sh', but does not contain it"),
+            (json!({ "Cmd": ["app"], "Env": ["PATH=/sbin"] }), "the image runs 'app', but does not contain it"),
             (json!({ "User": "bob" }), "user 'bob' is not in the image's /etc/passwd"),
             (json!({ "User": "root" }), "user 'root' is not in the image's /etc/passwd"),
             (json!({ "User": "1:staff" }), "group 'staff' is not in the image's /etc/group"),

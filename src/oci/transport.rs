@@ -35,7 +35,7 @@ pub(crate) enum ImageLocation {
     DockerArchive(Utf8PathBuf, Option<String>),
 }
 
-const EXPECTED: &str = "expected an image reference, oci:DIR, oci-archive:FILE, or docker-archive:FILE";
+const EXPECTED: &str = "expected an image reference, oci:DIR, oci-archive:FILE or docker-archive:FILE";
 
 impl FromStr for ImageLocation {
     type Err = String;

@@ -68,7 +68,7 @@ fn unpack_layer(tar: impl io::Read, changes: &LayerChanges, lower: &RootFs, dir:
         }
         let (path, change) = changes.next().context("the archive has more entries than the scan found")?;
         if let TarEntry::File(name) = kind {
-            ensure!(name == *path, "the archive contains /{name} where the scan found /{path}");
+            ensure!(name == *path, "the archive contains /{name}, but the scan found /{path}");
             unpack_entry(path, change, lower, &mut upper, dir, &mut entry).with_context(|| format!("/{path}"))?;
         }
     }
@@ -157,7 +157,7 @@ impl ConfinedDir {
         let parent = path.parent().unwrap_or(&self.0);
         let existing = parent.ancestors().find(|dir| dir.symlink_metadata().is_ok()).unwrap_or(parent);
         let is_real = existing.canonicalize_utf8().is_ok_and(|real| real == existing);
-        ensure!(existing.starts_with(&self.0) && is_real, "path leads outside the root directory");
+        ensure!(existing.starts_with(&self.0) && is_real, "path escapes the root directory");
         fs_err::create_dir_all(parent)?;
         Ok(path)
     }
@@ -333,7 +333,7 @@ mod tests {
         }
         for (layers, expected) in [
             (&[&["../x"][..]][..], "/../x contains '..'"),
-            (&[&["a -> b", "b -> a", "a/x"]], "/a/x: path leads outside the root directory"),
+            (&[&["a -> b", "b -> a", "a/x"]], "/a/x: path escapes the root directory"),
             (&[&["y = /etc/passwd"]], "/y: /y is a hard link to /etc/passwd, which is not a file in the same layer"),
         ] {
             let (_, error) = unpack_layers(layers);

@@ -126,7 +126,7 @@ fn configured_images<'a>(
     };
     let names = configured.keys().copied().collect::<Vec<_>>().join(", ");
     Err(Failure::new(Class::Config, format!("no image contains {missing}")).hint(format!(
-        "configure an image for the binary, or add the binary to `bins` of one of these images: {names}"
+        "configure an image for the binary, or add the binary to `bins` in one of these images: {names}"
     )))
 }
 

@@ -273,7 +273,7 @@ fn registry_notes(images: &[Image], insecure_registries: &[String]) -> IndexSet<
             let registry = repository.strip_suffix(&format!("/{}", image.name)).unwrap_or(repository);
             if registry.rsplit('/').next() == Some(image.name.as_str()) {
                 notes.insert(format!(
-                    "registry '{registry}' already ends with the image name, which is appended again: {repository}"
+                    "registry '{registry}' already ends with the image name, which will be appended again: {repository}"
                 ));
             }
             if !is_registry_host(first_component(repository)) {

@@ -137,7 +137,7 @@ impl FailedRequest<'_> {
         let failure = registry_failure(format!("registry {host} {problem} credentials for {reference} ({status})"))
             .hint(format!("log in: `docker login {host}`"));
         if self.is_pull() {
-            failure.hint("or check the name: some registries respond like this if an image does not exist")
+            failure.hint("or check the name: some registries return this error if the image does not exist")
         } else {
             failure
         }
@@ -166,7 +166,7 @@ impl FailedRequest<'_> {
             500.. => registry_failure(format!("server error from {host} for {reference} (HTTP {status})"))
                 .hint("try again later"),
             413 => registry_failure(format!("{reference} is too large for registry {host} ({status})"))
-                .hint("check for a proxy in front of the registry that limits the size of requests"),
+                .hint("check whether a proxy in front of the registry limits the request size"),
             400.. if response.message.is_some() => {
                 registry_failure(format!("registry {host} rejected {reference} ({status})"))
                     .hint("if the tag is immutable, use another one (`--tag NAME`); otherwise, check your quota")
@@ -183,7 +183,8 @@ impl FailedRequest<'_> {
 /// Creates an error for a manifest or config that cannot be parsed.
 pub(super) fn not_an_image(problem: &str, error: &serde_json::Error) -> Failure {
     registry_failure(format!("{problem}: {error}")).hint(
-        "check the name: it may refer to an artifact that is not a container image; otherwise, publish the image again",
+        "check the name: it may refer to an artifact that is not a container image; if the name is correct, publish \
+         the image again",
     )
 }
 

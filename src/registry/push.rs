@@ -192,8 +192,8 @@ impl Registry {
 fn upload_session(response: &Response, root: &Url) -> Result<UploadSession, RegistryError> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let url = location.and_then(|location| response.url().join(location).ok());
-    let url =
-        url.ok_or_else(|| RegistryError::Protocol("sent no valid upload URL in the Location header".to_owned()))?;
+    let url = url
+        .ok_or_else(|| RegistryError::Protocol("did not send a valid upload URL in the Location header".to_owned()))?;
     let is_external = !is_same_server(&url, root);
     Ok(UploadSession { url, is_external })
 }

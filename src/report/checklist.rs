@@ -72,7 +72,7 @@ fn verified_item(image: &ImageReport) -> String {
 /// Returns a checkbox that shows whether and how the smoke run started the image on each platform.
 fn smoke_item(platforms: &[PlatformReport]) -> String {
     if platforms.iter().all(|platform| platform.smoke.is_none()) {
-        return checkbox(false, "started on every platform: no smoke run requested");
+        return checkbox(false, "started on every platform (no smoke run was requested)");
     }
     let mut all_started = true;
     let mut descriptions = Vec::new();
@@ -160,7 +160,7 @@ mod tests {
                 platforms.map(|(name, smoke)| PlatformReport { smoke, ..platform(name, PlatformFacts::default()) });
             smoke_item(&platforms.collect::<Vec<_>>())
         };
-        let not_requested = "- [ ] started on every platform: no smoke run requested";
+        let not_requested = "- [ ] started on every platform (no smoke run was requested)";
         assert_eq!(item([None, None]), not_requested);
         let reason = "no QEMU for arm64: `sudo apt install qemu-user-static`";
         assert_eq!(

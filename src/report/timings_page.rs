@@ -41,7 +41,7 @@ impl Phase {
             Phase::Prepare => "Preparation",
             Phase::Base => "Bases",
             Phase::Cargo => "Cargo",
-            Phase::Binary => "Binaries, measured from the start of cargo",
+            Phase::Binary => "Binaries (time since cargo started)",
             Phase::Layer => "Layers",
             Phase::Layout => "Images",
             Phase::Upload => "Uploads",
@@ -216,7 +216,7 @@ fn bar(span: &Span, run: Duration, name: String, row: usize) -> SpanBar {
     }
 }
 
-/// Places a label after its bar, in front of it, or inside it, in this order of preference.
+/// Places a label after, before or inside its bar, in that order of preference.
 fn label(start: f64, end: f64) -> BarLabel {
     if end <= MAX_END_FOR_LABEL_AFTER {
         BarLabel { x: end, dx: 6, anchor: "start", class: "beside" }

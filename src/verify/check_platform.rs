@@ -89,8 +89,7 @@ const LOADER_PREFIXES: &[&str] = &["ld-linux", "ld-musl", "ld64.so", "ld.so"];
 fn check_base(context: &ExecContext<'_>) -> Option<Finding> {
     let expected = context.platform.elf_identity();
     let wrong_base = |path: &str, found: ElfIdentity| {
-        let fix =
-            "use a base that supports this platform, and refer to it by a tag or digest that covers all platforms";
+        let fix = "use a base that supports this platform, and refer to it by a multi-platform tag or digest";
         WRONG_BASE.finding(format!("from the base image is built for {found}, expected {expected}"), fix).in_file(path)
     };
     for path in SHELLS {

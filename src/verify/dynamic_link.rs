@@ -272,7 +272,8 @@ fn missing_library(
             let dir = parent(elsewhere);
             let fix = match loader {
                 DynamicLoader::Glibc => format!(
-                    "set LD_LIBRARY_PATH=/{dir} in env, or add the directory to /etc/ld.so.conf and `RUN ldconfig` to a template"
+                    "set LD_LIBRARY_PATH=/{dir} in env, or add the directory to /etc/ld.so.conf and \
+                     run `ldconfig` in a template"
                 ),
                 _ => format!("set LD_LIBRARY_PATH=/{dir} in env"),
             };

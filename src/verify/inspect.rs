@@ -291,7 +291,7 @@ fn merge_layers(contents: &PlatformContents, layers: &LayerReadings, findings: &
             && let Err(error) = lower.apply(&scanned.changes)
         {
             let reason = format!("layer {} cannot be unpacked: {error}", layer.name());
-            let fix = "rebuild the image so that the target of every hard link is in the same layer";
+            let fix = "rebuild the image so that each hard link is in the same layer as its target";
             findings.push(UNREADABLE.finding(reason, fix));
             root = None;
         }

@@ -46,5 +46,5 @@ pub(crate) fn check_config_platform(
         return Ok(());
     }
     Err(image_failure(&image.name, format!("the index lists {platform}, but the image's config is for {found}"))
-        .hint("the base may be an image for a single platform: check with `docker buildx imagetools inspect BASE`"))
+        .hint("the base may be a single-platform image: check with `docker buildx imagetools inspect BASE`"))
 }

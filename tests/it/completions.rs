@@ -1,4 +1,4 @@
-//! Bash completions for `cargo-multiarch`, and for `cargo multiarch` in addition to cargo's own completions.
+//! Tests bash completion of `cargo-multiarch`, and of `cargo multiarch` alongside cargo's own completions.
 
 use std::process::Command;
 

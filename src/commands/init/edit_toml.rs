@@ -119,7 +119,7 @@ pub(crate) fn set_keys(text: &str, table: ConfigTable, keys: &[(&str, String)], 
                 continue;
             }
             if !force {
-                let message = format!("cannot set {key} to '{new}': it is already '{old_text}'");
+                let message = format!("cannot set {key} to '{new}': it is already set to '{old_text}'");
                 return Err(Failure::new(Class::Config, message)
                     .hint(format!("remove {key}, or pass `--force` to replace its value")));
             }
@@ -247,7 +247,7 @@ mod tests {
         }
         let other = "template = \"debian\" # why\n";
         let error = set_keys(other, ConfigTable::Root, &keys, false).unwrap_err();
-        assert_eq!(error.to_string(), "cannot set template to 'docker/x.j2': it is already 'debian'");
+        assert_eq!(error.to_string(), "cannot set template to 'docker/x.j2': it is already set to 'debian'");
         assert_eq!(set_keys(other, ConfigTable::Root, &keys, true).unwrap(), "template = \"docker/x.j2\" # why\n");
     }
 

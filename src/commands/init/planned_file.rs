@@ -63,7 +63,7 @@ impl PlannedFile {
         let description = match &self.managed_part {
             // The workspace members are already configured, so the table was not added.
             ManagedPart::Section { is_new: true, .. } if self.is_unchanged() => {
-                "configuration in the workspace members".to_owned()
+                "configuration in workspace members".to_owned()
             }
             ManagedPart::Section { name, .. } => format!("{name} in {path}"),
             ManagedPart::WholeFile => path.to_string(),

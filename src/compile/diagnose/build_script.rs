@@ -70,7 +70,7 @@ fn pkg_config(error: &CargoError, context: &FailureContext<'_>) -> Option<Explan
             )
         }));
         return Some(Explanation::new(
-            format!("uses pkg-config to find {library}, but pkg-config is not configured for cross-compiling"),
+            format!("uses pkg-config to find {library}, but pkg-config is not configured for cross-compilation"),
             all,
         ));
     }

@@ -105,8 +105,8 @@ fn symbol(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanatio
     Some(Explanation::new(
         format!("calls {symbol}, which is not defined in any linked library"),
         [format!(
-            "link against the library that defines it: print `cargo::rustc-link-lib=NAME` in a build script (to check a \
-             library, run `nm -D --defined-only LIBRARY | grep {symbol}`)"
+            "link against the library that defines it: print `cargo::rustc-link-lib=NAME` from a build script (to check \
+             a library, run `nm -D --defined-only LIBRARY | grep {symbol}`)"
         )],
     ))
 }

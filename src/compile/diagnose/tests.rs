@@ -23,13 +23,13 @@ fn reasons(name: &str, triples: &[&str], glibc: Option<&str>) -> Vec<FailedCrate
 fn real_failures_are_explained() {
     #[rustfmt::skip]
     let cases: &[(&str, &str, &str, &[&str])] = &[
-        ("openssl-cross", "openssl-sys uses pkg-config to find openssl, but pkg-config is not configured for cross-compiling", ARM64,
+        ("openssl-cross", "openssl-sys uses pkg-config to find openssl, but pkg-config is not configured for cross-compilation", ARM64,
             &["openssl = { version = \"0.10\", features = [\"vendored\"] }", "sysroot-packages = [\"libssl-dev\"]",
               "platform.\"linux/arm64\" = { build-env = { PKG_CONFIG_ALLOW_CROSS = \"1\", PKG_CONFIG_LIBDIR = \"/usr/lib/aarch64-linux-gnu/pkgconfig\" } }"]),
         ("openssl-headers", "openssl-sys cannot find openssl for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
         ("openssl-opensslv", "openssl-sys cannot find OpenSSL for the target", ARM64, &["features = [\"vendored\"]", "[\"libssl-dev\"]"]),
         ("pkg-config", "libdbus-sys requires pkg-config, which is not installed", ARM64, &["`apt-get install pkg-config`"]),
-        ("pkg-config-cross", "alsa-sys uses pkg-config to find alsa, but pkg-config is not configured for cross-compiling", ARM64,
+        ("pkg-config-cross", "alsa-sys uses pkg-config to find alsa, but pkg-config is not configured for cross-compilation", ARM64,
             &["add the Debian package for the target: sysroot-packages = [\"libasound2-dev\"]", "PKG_CONFIG_ALLOW_CROSS"]),
         ("pkg-config-library", "alsa-sys cannot find alsa for the target", ARM64, &["[\"libasound2-dev\"]"]),
         ("libclang", "app uses bindgen, which cannot find libclang", AMD64, &["`apt-get install libclang-dev`"]),

@@ -236,7 +236,7 @@ impl<'a> Apt<'a> {
             .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains(&list)));
         let failure = |message: String| Failure::new(Class::Toolchain, message);
         if has_lists {
-            return failure(format!("apt cannot find a package '{name}' for {platform}")).hint(format!(
+            return failure(format!("apt cannot find package '{name}' for {platform}")).hint(format!(
                 "list available packages: `apt-cache -c {}/apt.conf search --names-only '^lib.*-dev$'`",
                 self.root
             ));

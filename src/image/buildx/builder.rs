@@ -184,11 +184,12 @@ fn creation_failed(name: &str, to_create: &BuilderToCreate, stderr: &str) -> Fai
             .hint("install a newer docker-buildx: https://docs.docker.com/build/concepts/overview/#install-buildx");
     }
     let alternative = if to_create.config.is_empty() {
-        "or enable Docker's containerd image store, which needs no builder: https://docs.docker.com/engine/storage/containerd/"
+        "or enable Docker's containerd image store, which does not need a builder: \
+         https://docs.docker.com/engine/storage/containerd/"
     } else {
-        "or use the embedded engine, which needs no builder: `--engine embedded`"
+        "or use the embedded engine, which does not need a builder: `--engine embedded`"
     };
     failure("BuildKit did not start")
-        .hint("check the daemon's network and proxy settings: `docker pull moby/buildkit:buildx-stable-1` must work")
+        .hint("check the daemon's network and proxy settings: `docker pull moby/buildkit:buildx-stable-1` must succeed")
         .hint(alternative)
 }

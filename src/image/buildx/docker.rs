@@ -211,14 +211,14 @@ impl DockerStatus {
 
 fn check_version(version: Option<&str>) -> Result<(), Failure> {
     let install =
-        "install buildx: `apt-get install docker-buildx-plugin` (Docker's package) or `docker-buildx` (Debian's)";
+        "install buildx: `apt-get install docker-buildx-plugin` (from Docker) or `docker-buildx` (from Debian)";
     let Some(version) = version else {
         return Err(Failure::new(Class::Engine, "docker buildx is not installed").hint(install));
     };
     match major_minor(version) {
         Some(actual) if actual < OLDEST_BUILDX => Err(Failure::new(
             Class::Engine,
-            format!("buildx {version} is too old: {}.{} or newer is required", OLDEST_BUILDX.0, OLDEST_BUILDX.1),
+            format!("buildx {version} is too old: {}.{} or later is required", OLDEST_BUILDX.0, OLDEST_BUILDX.1),
         )
         .hint(install)),
         _ => Ok(()),
@@ -299,7 +299,7 @@ mod tests {
         }
         assert_eq!(
             check_version(Some("v0.12.9")).unwrap_err().to_string(),
-            "buildx v0.12.9 is too old: 0.13 or newer is required"
+            "buildx v0.12.9 is too old: 0.13 or later is required"
         );
         assert_eq!(check_version(None).unwrap_err().to_string(), "docker buildx is not installed");
     }

@@ -36,12 +36,12 @@ impl Requester {
         let finding = match self {
             Requester::Uncertain => return None,
             Requester::Config => PROGRAM_NOT_FOUND.finding(
-                format!("{reason}, but the image's ENTRYPOINT or CMD starts it"),
-                "copy the program into the image, or start an existing one: entrypoint = [\"…\"]",
+                format!("{reason}, but the image's ENTRYPOINT or CMD runs it"),
+                "copy the program into the image, or run an existing one: entrypoint = [\"…\"]",
             ),
             Requester::Program(parent) => PROGRAM_NOT_FOUND.finding(
                 format!("{reason}, but {parent} starts it"),
-                "copy the program into the image, or start an existing one instead",
+                "copy the program into the image, or run an existing one instead",
             ),
             Requester::Shebang(script) if path.ends_with('\r') => INTERPRETER_MISSING.finding(
                 format!(
@@ -51,7 +51,7 @@ impl Requester {
             ),
             Requester::Shebang(script) => INTERPRETER_MISSING.finding(
                 format!("{reason}, but it is the interpreter of {script}"),
-                "use a base that has the interpreter, or rewrite the script for an available one",
+                "use a base that has the interpreter, or change the script to use one that the base contains",
             ),
         };
         Some(finding.in_file(path.trim_end_matches('\r')))

@@ -90,13 +90,13 @@ fn reports_programs_that_cannot_start() {
         (
             &["gone"],
             "",
-            "MA051 gone is not in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), but the image's ENTRYPOINT or CMD starts it",
+            "MA051 gone is not in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), but the image's ENTRYPOINT or CMD runs it",
         ),
-        (&["/usr"], "", "MA051 /usr is a directory, but the image's ENTRYPOINT or CMD starts it"),
+        (&["/usr"], "", "MA051 /usr is a directory, but the image's ENTRYPOINT or CMD runs it"),
         (
             &["dangling"],
             "",
-            "MA051 /usr/local/bin/dangling is a link to /opt/app, which is not in the image, but the image's ENTRYPOINT or CMD starts it",
+            "MA051 /usr/local/bin/dangling is a link to /opt/app, which is not in the image, but the image's ENTRYPOINT or CMD runs it",
         ),
         (&["tini", "/gone"], "", "MA051 /gone is not in the image, but /usr/bin/tini starts it"),
         (

@@ -86,9 +86,8 @@ fn not_run_reason(platform: Platform, kernel_can_run: bool, has_qemu: bool) -> N
     }
     let architecture = platform.architecture();
     if has_qemu {
-        let reason = format!(
-            "the program may start other programs, which requires QEMU for {architecture} in the kernel (binfmt_misc)"
-        );
+        let reason =
+            format!("the program may start other programs, which requires a binfmt_misc handler for {architecture}");
         return NotRunReason { reason, fix: "sudo apt install qemu-user-static binfmt-support" };
     }
     let reason = format!("QEMU for {architecture} is not installed");

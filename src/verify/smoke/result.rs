@@ -25,7 +25,7 @@ pub(crate) struct SmokeResult {
     pub reason: Option<String>,
 }
 
-/// How a platform was run.
+/// How the program was run for a platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "How"))]

@@ -53,7 +53,7 @@ impl FinishedRun {
         let output = if self.last_lines.is_empty() { "the program printed nothing" } else { "its output is above" };
         match user {
             Some(user) if user.uid != 0 && status.code().is_some() => format!(
-                "{output}; the image's user is {}:{} and may be unable to write outside of /tmp",
+                "{output}; the program runs as {}:{} and may be unable to write outside /tmp",
                 user.uid, user.gid
             ),
             _ => {

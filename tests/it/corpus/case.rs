@@ -11,7 +11,7 @@ pub enum Proof {
     Emulated,
     /// Docker refuses to load the image, or skopeo refuses to copy it.
     Refused,
-    /// The case cannot be confirmed by another tool, because the image may start anyway, or only on some CPUs.
+    /// No other tool can confirm this case: the image may start despite the defect, or start only on some CPUs.
     None,
 }
 

@@ -54,7 +54,7 @@ fn doctor_finds_an_outdated_buildx() {
     run("chmod", &["+x", home.path().join("cli-plugins/docker-buildx").to_str().unwrap()]);
     let run = Project::app().run(&["doctor", "--engine", "buildx"]).env("DOCKER_CONFIG", home.path());
     let result = run_doctor(run, 6);
-    result.finding_with_fix("error", "buildx", "buildx v0.9.1 is too old: 0.13 or newer is required", "docker-buildx");
+    result.finding_with_fix("error", "buildx", "buildx v0.9.1 is too old: 0.13 or later is required", "docker-buildx");
     result.finding("ok", "daemon", "running version ");
 }
 
