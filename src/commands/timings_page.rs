@@ -30,7 +30,7 @@ impl TimingsPage {
         fs_err::create_dir_all(&dir)?;
         let path = dir.join("timings.html");
         fs::check_output_file(&path).map_err(|failure| {
-            // Replace the hint to use another file name, because users cannot choose the name of this file.
+            // Replace the hint that suggests another file name, because users cannot choose this file's name.
             Failure::new(Class::Config, failure.to_string())
                 .hint("use another target directory (`CARGO_TARGET_DIR=/some/dir`), or omit `--timings`")
         })?;

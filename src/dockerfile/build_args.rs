@@ -105,7 +105,7 @@ fn predefined(name: &str, platform: Platform) -> Result<Option<&'static str>, St
 mod tests {
     use super::*;
 
-    /// Declares the arguments of `line` after those in `global`, and formats them as `NAME=VALUE`.
+    /// Evaluates the ARG instruction `line` after the global ones, and returns its arguments as `NAME=VALUE`.
     fn declared(global: &str, line: &str) -> Result<String, StageError> {
         let text = format!("{global}\nFROM x\n");
         let dockerfile = parse_dockerfile::parse(&text).unwrap();

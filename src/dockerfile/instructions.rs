@@ -84,7 +84,7 @@ fn escape_character(text: &str) -> char {
     escape.and_then(|(_, value)| value.trim().chars().next()).unwrap_or('\\')
 }
 
-/// A here-document, as declared by its opening word (`<<-EOF`).
+/// A here-document that an operator such as `<<-EOF` declares.
 struct Heredoc<'a> {
     delimiter: &'a str,
     /// Whether the here-document starts with `<<-`, which allows tabs before the closing delimiter.

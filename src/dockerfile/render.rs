@@ -332,7 +332,7 @@ fn explain(error: &minijinja::Error, name: &str, source: &str) -> Failure {
 pub(crate) mod tests {
     use super::*;
 
-    /// Creates a Dockerfile from `text`, which is also used as its only template.
+    /// Creates a Dockerfile whose template and rendered text are both `text`.
     pub(crate) fn from_text(text: &str, stage: &str) -> Dockerfile {
         let template = TemplateText { stage: stage.to_owned(), name: "my.j2".to_owned(), text: text.to_owned() };
         Dockerfile {

@@ -74,7 +74,7 @@ fn report_missing_workspace(args: &DoctorArgs, results: &mut Results) -> Result<
     Ok(())
 }
 
-/// Creates a plan from the flags that affect the checks of the machine.
+/// Creates a plan from only the flags that affect the machine checks.
 fn resolve_without_workspace(args: &DoctorArgs, current_dir: &Utf8Path, request: PlanRequest) -> Result<Plan, Failure> {
     let flags = args.settings.config();
     let needs_base = flags.libc == Some(Libc::Gnu) && flags.base.is_none();

@@ -201,10 +201,16 @@ mod tests {
                 "linux/amd64 root qemu:linux/arm64",
                 "linux/arm64",
                 false,
-                "QEMU for arm64 in the kernel",
+                "requires a binfmt_misc handler for arm64",
                 "binfmt-support",
             ),
-            ("linux/amd64 qemu:linux/arm64", "linux/arm64", false, "QEMU for arm64 in the kernel", "binfmt-support"),
+            (
+                "linux/amd64 qemu:linux/arm64",
+                "linux/arm64",
+                false,
+                "requires a binfmt_misc handler for arm64",
+                "binfmt-support",
+            ),
             ("root", "linux/amd64", true, "QEMU for amd64 is not installed", "qemu-user-static"),
         ] {
             let Runner::NotRun(not_run) = Runner::choose(platform(target), single_program, &host(words)) else {

@@ -106,8 +106,8 @@ mod tests {
             (None, None, vec!["serve"], 1000, "use arguments that make it exit, such as --version"),
             (None, None, vec!["--version"], 1000, "use arguments that make it exit, such as --help"),
             (None, None, vec!["--version", "--help"], 1000, "use arguments that make it exit"),
-            (Some(3 << 8), Some("failed"), vec![], 1000, "its output is above; the image's user is 1000:1000 and may"),
-            (Some(3 << 8), None, vec![], 1000, "the program printed nothing; the image's user is 1000:1000 and may"),
+            (Some(3 << 8), Some("failed"), vec![], 1000, "its output is above; the program runs as 1000:1000 and may"),
+            (Some(3 << 8), None, vec![], 1000, "the program printed nothing; the program runs as 1000:1000 and may"),
             (Some(3 << 8), Some("failed"), vec![], 0, "its output is above; to debug the program"),
             (Some(11), None, vec![], 1000, "the program printed nothing; to debug the program"),
         ] {
