@@ -49,7 +49,7 @@ use crate::ui::Ui;
 /// Runs the command line `cargo multiarch …` or `cargo-multiarch …` and returns the exit code.
 pub fn run(mut args: Vec<OsString>) -> ExitCode {
     if let Some(tool) = zig::tool(&args) {
-        return zig::run(&tool);
+        return zig::run(tool);
     }
     // cargo passes the subcommand's name as the first argument.
     if args.get(1).is_some_and(|arg| arg == "multiarch") {

@@ -4,20 +4,55 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::{Context, Result};
 use cargo_zigbuild::Zig;
 use clap::Parser;
 
+use crate::compile::linker::zig_args::ZigArgs;
+use crate::elf::strip::without_debug_sections;
 use crate::ui::{Color, Ui};
 
 /// Runs a zig tool. If it fails, prints the error and returns a failure exit code.
-pub(crate) fn run(tool: &Zig) -> ExitCode {
-    match tool.execute() {
+pub(crate) fn run(tool: Zig) -> ExitCode {
+    let result = match tool {
+        Zig::Cc { args } => compile_or_link(args, |args| Zig::Cc { args }),
+        Zig::Cxx { args } => compile_or_link(args, |args| Zig::Cxx { args }),
+        other => other.execute(),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             Ui::new(0, Color::Auto).error(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs `zig cc` or `zig c++` with adapted arguments, and removes debug information from the output if they request it.
+fn compile_or_link(args: Vec<String>, tool: impl Fn(Vec<String>) -> Zig) -> Result<()> {
+    let response_files: Vec<String> = args
+        .iter()
+        .filter_map(|arg| arg.strip_prefix('@').filter(|path| path.ends_with("linker-arguments")))
+        .map(str::to_owned)
+        .collect();
+    let mut adapted = ZigArgs::adapt(args);
+    for path in response_files {
+        let (text, in_file) = ZigArgs::adapt_response_file(&fs_err::read_to_string(&path)?);
+        fs_err::write(&path, text)?;
+        adapted.merge(in_file);
+    }
+    tool(adapted.args).execute()?;
+    match adapted.output {
+        Some(output) if adapted.strip_debug => strip_debug(&output),
+        _ => Ok(()),
+    }
+}
+
+fn strip_debug(path: &str) -> Result<()> {
+    let bytes = fs_err::read(path)?;
+    let stripped = without_debug_sections(&bytes).with_context(|| format!("cannot strip {path}"))?;
+    // Write in place, to keep the file's mode.
+    stripped.map_or(Ok(()), |stripped| Ok(fs_err::write(path, stripped)?))
 }
 
 /// Returns the zig tool that a command line requests, either with arguments such as `… zig cc -- ARGS`, or by invoking

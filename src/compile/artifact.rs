@@ -7,11 +7,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use object::ReadCache;
 use serde::Serialize;
 
+use crate::elf::linking::{Linking, SymbolKind};
 use crate::elf::{Elf, parse_version};
 use crate::error::{Class, Failure};
 use crate::oci::digest::{StreamHash, hash_reader};
 use crate::plan::{Binary, BuildSettings};
 use crate::platform::Platform;
+use crate::ui::size::format_bytes;
 
 /// All requested binaries, keyed by build settings and binary.
 pub(crate) type Artifacts = BTreeMap<(BuildSettings, Binary), Artifact>;
@@ -37,6 +39,8 @@ pub(crate) struct Artifact {
     #[serde(flatten, serialize_with = "serialize_requirements")]
     #[cfg_attr(test, schemars(with = "crate::elf::RuntimeRequirements"))]
     pub elf: Elf,
+    #[serde(flatten)]
+    pub linking: Linking,
 }
 
 fn serialize_requirements<S: serde::Serializer>(elf: &Elf, serializer: S) -> Result<S::Ok, S::Error> {
@@ -48,8 +52,11 @@ impl Artifact {
     pub(crate) fn read(path: &Utf8Path) -> Result<Artifact> {
         let mut file = fs_err::File::open(path)?;
         let StreamHash { sha256, size } = hash_reader(&mut file)?;
-        let elf = Elf::parse(&ReadCache::new(file)).with_context(|| format!("{path} is not an ELF executable"))?;
-        Ok(Artifact { path: path.to_owned(), size, sha256, elf })
+        let contents = ReadCache::new(file);
+        let invalid = || format!("{path} is not an ELF executable");
+        let elf = Elf::parse(&contents).with_context(invalid)?;
+        let linking = Linking::read(&contents).with_context(invalid)?;
+        Ok(Artifact { path: path.to_owned(), size, sha256, elf, linking })
     }
 
     /// Copies a binary into `dir`, makes the copy executable, and reads and hashes it.
@@ -62,6 +69,16 @@ impl Artifact {
         fs_err::copy(from, &path)?;
         fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         Artifact::read(&path)
+    }
+
+    /// Describes how the binary was linked, such as `static-pie, symbols (125.3 kB)`.
+    pub(crate) fn describe_linking(&self) -> String {
+        let Linking { executable, symbols, symbols_size, debug_info_size } = &self.linking;
+        match symbols {
+            SymbolKind::Stripped => format!("{executable}, stripped"),
+            SymbolKind::Symbols => format!("{executable}, symbols ({})", format_bytes(*symbols_size)),
+            SymbolKind::DebugInfo => format!("{executable}, debug info ({})", format_bytes(*debug_info_size)),
+        }
     }
 
     /// Checks that a binary does not require a glibc newer than `floor`. The linker targets that version, but the
@@ -113,7 +130,15 @@ pub(crate) fn check_platform(elf: &Elf, platform: Platform, name: &str) -> Resul
 mod tests {
     use super::*;
     use crate::elf::NeededVersion;
+    use crate::elf::linking::ExecutableKind;
     use crate::platform::{ElfIdentity, FloatAbi};
+
+    const STRIPPED: Linking = Linking {
+        executable: ExecutableKind::StaticPie,
+        symbols: SymbolKind::Stripped,
+        symbols_size: 0,
+        debug_info_size: 0,
+    };
 
     fn facts(machine: u16, class: u8, big_endian: bool, float_abi: Option<FloatAbi>) -> Elf {
         Elf { executable: true, ..Elf::with_identity(ElfIdentity { machine, class, big_endian, float_abi }) }
@@ -131,6 +156,7 @@ mod tests {
         assert!(artifact.elf.needed.iter().any(|library| library.starts_with("libc.so")), "{:?}", artifact.elf);
         assert!(artifact.elf.linkage().starts_with("glibc 2."), "{}", artifact.elf.linkage());
         assert_eq!(artifact.sha256.len(), 64);
+        assert!(artifact.describe_linking().starts_with("pie, debug info ("), "{}", artifact.describe_linking());
     }
 
     #[test]
@@ -150,6 +176,7 @@ mod tests {
                     .collect(),
                 ..facts(62, 64, false, None)
             },
+            linking: STRIPPED,
         };
         for (required, floor, expected) in [
             (Some("2.34"), Some("2.28"), false),

@@ -121,6 +121,7 @@ impl CargoOutput<'_> {
         drop(span);
         let (size, linkage) = (size::format_bytes(artifact.size), artifact.elf.linkage());
         self.process.ui.status("Compiled", format!("{} for {platforms} ({size}, {linkage})", binary.name));
+        self.process.ui.details("Linked", format!("{} for {platforms}: {}", binary.name, artifact.describe_linking()));
         Ok(artifact)
     }
 

@@ -2,7 +2,9 @@
 //! loader, this module reads the program headers and the dynamic section. It reads section headers only to find ARM
 //! build attributes, which program headers do not cover (ELF gABI; symbol versions: LSB Core, "Symbol Versioning").
 
+pub(crate) mod linking;
 pub(crate) mod processor;
+pub(crate) mod strip;
 
 use anyhow::{Context, Result, bail};
 use object::elf::{self, FileHeader32, FileHeader64, Vernaux, Verneed};

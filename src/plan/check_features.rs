@@ -12,7 +12,7 @@ const BUILT_IN_PROFILES: [&str; 4] = ["release", "dev", "test", "bench"];
 pub(crate) fn check(builds: &[Build], workspace: &Workspace) -> Result<(), Failure> {
     for build in builds {
         let packages: Vec<&Package> = build.packages().into_iter().filter_map(|name| workspace.package(name)).collect();
-        check_profile(&build.settings.profile, &workspace.profiles)?;
+        check_profile(&build.settings.profile, &workspace.profiles.names())?;
         check_features(&build.settings, &packages)?;
     }
     Ok(())

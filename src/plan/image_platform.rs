@@ -74,9 +74,11 @@ pub(crate) fn resolve_image_platform(
     let base = choose_base(image, settings, built_in, libc)?;
     let files = settings.files.clone().unwrap_or_default();
     check_files(image, &files, binaries)?;
+    let build = build_settings(image, platform, libc, settings)?;
     Ok(ImagePlatform {
         platform,
-        build: build_settings(image, platform, libc, settings)?,
+        symbols: workspace.profiles.symbols(&build.profile),
+        build,
         binaries: binaries.to_vec(),
         base,
         template,

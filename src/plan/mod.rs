@@ -32,6 +32,7 @@ use serde::Serialize;
 use crate::config::choices::{Auditable, EngineChoice, LinkerChoice};
 use crate::config::policy::Policy;
 use crate::config::{FileEntry, Healthcheck};
+use crate::elf::linking::SymbolKind;
 use crate::oci::compression::Compression;
 use crate::platform::Platform;
 use crate::process;
@@ -183,6 +184,8 @@ impl Image {
 pub(crate) struct ImagePlatform {
     pub platform: Platform,
     pub build: BuildSettings,
+    /// The symbols that the binaries will contain, according to the cargo profile.
+    pub symbols: SymbolKind,
     pub binaries: Vec<Binary>,
     /// Base image as configured: `scratch` or an image reference.
     pub base: String,

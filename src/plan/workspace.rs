@@ -1,13 +1,11 @@
 //! Loads the workspace and its packages with `cargo metadata`.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::MetadataCommand;
 use semver::Version;
 
-use super::cargo_profiles::defined_profiles;
+use super::cargo_profiles::CargoProfiles;
 use crate::error::{Class, Failure};
 
 /// Returns the current directory. Fails if its path is not valid UTF-8.
@@ -29,8 +27,8 @@ pub(crate) struct Workspace {
     /// Whether the selection comes from `-p`, the current directory or `--manifest-path` instead of the default
     /// members.
     pub has_explicit_selection: bool,
-    /// Profiles defined in addition to cargo's built-in profiles.
-    pub profiles: BTreeSet<String>,
+    /// Profiles defined in addition to cargo's built-in profiles, or as changes to them.
+    pub profiles: CargoProfiles,
 }
 
 /// A workspace member.
@@ -90,7 +88,7 @@ impl Workspace {
             selected: packages.iter().map(|package| package.name.clone()).collect(),
             packages,
             has_explicit_selection: false,
-            profiles: BTreeSet::new(),
+            profiles: CargoProfiles::default(),
         }
     }
 
@@ -122,7 +120,7 @@ impl Workspace {
             None => metadata.workspace_default_packages().iter().map(|package| package.name.to_string()).collect(),
         };
         Ok(Workspace {
-            profiles: defined_profiles(&metadata.workspace_root.join("Cargo.toml"), current_dir),
+            profiles: CargoProfiles::load(&metadata.workspace_root.join("Cargo.toml"), current_dir),
             manifest_path: metadata.workspace_root.join("Cargo.toml"),
             root: metadata.workspace_root.clone(),
             target_dir: metadata.target_directory.clone(),

@@ -4,6 +4,7 @@ use camino::Utf8Path;
 use indexmap::{IndexMap, IndexSet};
 
 use crate::compile::toolchain::Toolchain;
+use crate::elf::linking::SymbolKind;
 use crate::image::buildx::builder::Builder;
 use crate::image::engine::{Engine, EngineSelection};
 use crate::plan::{Image, ImagePlatform, Plan, Template};
@@ -16,6 +17,7 @@ pub(crate) fn render(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelec
     let images: Vec<String> = plan.images.iter().map(|image| image_block(image, plan, toolchain, width)).collect();
     let mut sections =
         vec![images.join("\n\n"), engine_section(selection, width), linkers_section(plan, toolchain, width)];
+    sections.extend(symbols_section(plan, width));
     sections.extend(sysroots_section(toolchain, width));
     sections.extend(missing_std_section(toolchain, width));
     sections.join("\n\n")
@@ -61,16 +63,33 @@ fn linkers_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> 
             by_choice.entry(format!("{}: {}", choice.linker, choice.why)).or_default().insert(platform.platform);
         }
     }
-    let items: Vec<ListItem> = by_choice
-        .into_iter()
-        .map(|(description, platforms)| {
-            let names = platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ");
-            ListItem { names, description }
-        })
-        .collect();
     let mut lines = vec!["Linkers:".to_owned()];
-    lines.extend(table::render_list(&items, width));
+    lines.extend(list_by_platforms(by_choice, width));
     lines.join("\n")
+}
+
+/// Lists the platforms whose cargo profile strips symbols or keeps debug information. Most profiles do neither.
+fn symbols_section(plan: &Plan, width: Option<usize>) -> Option<String> {
+    let mut by_profile: IndexMap<String, IndexSet<Platform>> = IndexMap::new();
+    for platform in plan.platforms() {
+        let contents = match platform.symbols {
+            SymbolKind::Symbols => continue,
+            SymbolKind::Stripped => "stripped: no function names in backtraces",
+            SymbolKind::DebugInfo => "with debug information",
+        };
+        let description = format!("{contents} (profile {})", platform.build.profile);
+        by_profile.entry(description).or_default().insert(platform.platform);
+    }
+    let lines = list_by_platforms(by_profile, width);
+    (!lines.is_empty()).then(|| format!("Symbols:\n{}", lines.join("\n")))
+}
+
+fn list_by_platforms(descriptions: IndexMap<String, IndexSet<Platform>>, width: Option<usize>) -> Vec<String> {
+    let item = |(description, platforms): (String, IndexSet<Platform>)| {
+        let names = platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ");
+        ListItem { names, description }
+    };
+    table::render_list(&descriptions.into_iter().map(item).collect::<Vec<_>>(), width)
 }
 
 fn sysroots_section(toolchain: &Toolchain, width: Option<usize>) -> Option<String> {

@@ -110,6 +110,13 @@ impl Ui {
         }
     }
 
+    /// Prints a status line if `-v` is set.
+    pub(crate) fn details(&self, verb: &str, message: impl AsRef<str>) {
+        if self.verbosity >= 1 {
+            self.status(verb, message);
+        }
+    }
+
     pub(crate) fn warning(&self, message: impl AsRef<str>) {
         if self.verbosity >= 0 {
             self.line(&format!("{}: {}", self.paint(YELLOW, "warning"), message.as_ref()));
@@ -127,16 +134,12 @@ impl Ui {
 
     /// Prints a command that is about to run, if `-v` is set.
     pub(crate) fn command(&self, cmd: &Cmd) {
-        if self.verbosity >= 1 {
-            self.status("Running", format!("`{cmd}`"));
-        }
+        self.details("Running", format!("`{cmd}`"));
     }
 
     /// Prints a command that `build` or `publish` would run, if `-v` is set.
     pub(crate) fn would_run(&self, cmd: &Cmd) {
-        if self.verbosity >= 1 {
-            self.status("Would run", format!("`{cmd}`"));
-        }
+        self.details("Would run", format!("`{cmd}`"));
     }
 
     /// Prints a line of a child process's output unchanged, even with `-q`. Callers must filter out irrelevant lines.

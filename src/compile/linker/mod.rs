@@ -4,6 +4,7 @@ pub(crate) mod errors;
 pub(crate) mod known_issue_check;
 pub(crate) mod requested;
 pub(crate) mod types;
+pub(crate) mod zig_args;
 
 use self::errors::{no_c_compiler, no_linker, sysroot_by_hand};
 use self::requested::requested;
