@@ -110,6 +110,8 @@ pub(crate) struct TargetFacts {
     pub crt_static: bool,
     /// The linker set in the user's cargo configuration or environment.
     pub configured_linker: Option<String>,
+    /// The user's rustflags for this target, from the environment or cargo's configuration.
+    pub rustflags: Vec<String>,
     /// The global rustflags in the user's cargo configuration. Empty if the configuration sets rustflags for this
     /// target, which override the global ones.
     pub global_rustflags: Vec<String>,

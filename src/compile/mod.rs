@@ -25,6 +25,7 @@ pub(crate) mod requirement;
 pub(crate) mod run;
 pub(crate) mod std_library;
 pub(crate) mod sysroot;
+pub(crate) mod target_cpu;
 pub(crate) mod toolchain;
 
 pub(crate) use artifact::{Artifact, Artifacts, CompiledBinary};

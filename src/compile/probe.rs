@@ -186,6 +186,7 @@ fn target_facts(
     let is_crt_static =
         |cfg: &Cfg| matches!(cfg, Cfg::KeyPair(key, value) if key == "target_feature" && value == "crt-static");
     let gcc = find_gcc(triple);
+    let rustflags = target.rustflags.map(|flags| flags.flags).unwrap_or_default();
     Ok(TargetFacts {
         is_host: triple == facts.rust.host,
         has_std,
@@ -194,10 +195,11 @@ fn target_facts(
         self_contained: printed.libdir.join("self-contained/crt1.o").is_file() || (!has_std && !builds_std),
         crt_static: printed.cfg.iter().any(is_crt_static),
         // The resolved flags equal the global ones unless target-specific flags override them.
-        global_rustflags: match (target.rustflags, &config.build.rustflags) {
-            (Some(resolved), Some(global)) if resolved.flags == global.flags => resolved.flags,
+        global_rustflags: match &config.build.rustflags {
+            Some(global) if global.flags == rustflags => rustflags.clone(),
             _ => Vec::new(),
         },
+        rustflags,
         configured_linker: target.linker.map(|linker| linker.display().to_string()),
         other_libc_gcc: if gcc.is_none() { find_gcc(&triple.replace("-musl", "-gnu")) } else { None },
         gcc,

@@ -8,6 +8,8 @@ pub(crate) enum Requirement {
     /// The target is supported by rustc.
     Target,
     LockFile,
+    /// The build is not compiled for the CPU of this machine.
+    TargetCpu,
     /// No dependency is known to be incompatible with the target.
     SupportedCrates,
     Std,

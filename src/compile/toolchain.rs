@@ -13,7 +13,7 @@ use super::linker::{self, known_issue_check};
 use super::probe::{self, Probed};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::apt;
-use super::{CompileRequest, c_env_files, std_library};
+use super::{CompileRequest, c_env_files, std_library, target_cpu};
 use crate::plan::{Build, BuildSettings};
 use crate::process::Cmd;
 use crate::ui::Ui;
@@ -135,6 +135,11 @@ fn uses_cross(linkers: &BTreeMap<BuildSettings, LinkerSelection>) -> bool {
 
 /// Selects a linker for every build, decides whether to use cargo-auditable, and appends any failures to `problems`.
 fn select(request: CompileRequest, facts: Facts, mut problems: Vec<Problem>) -> ToolchainCheck {
+    for build in &request.builds {
+        if let Err(failure) = target_cpu::check(&facts.build(&build.settings), &build.name()) {
+            problems.push(Problem::for_target(Requirement::TargetCpu, &build.settings.triple, failure));
+        }
+    }
     for build in &request.builds {
         if let Err(failure) = known_issue_check::check(&facts.build(&build.settings), &build.name()) {
             problems.push(Problem::for_target(Requirement::SupportedCrates, &build.settings.triple, failure));

@@ -87,3 +87,32 @@ fn missing_cargo_and_rustc_are_reported() {
     let broken = Fakes::new().real("cargo").program("rustc", "echo 'no such toolchain' >&2; exit 1");
     run(&broken).finish().stderr_has(&["no such toolchain", "hint: install Rust: https://rustup.rs"]);
 }
+
+#[test]
+fn target_cpu_native_is_rejected() {
+    const NATIVE: &str = "-Ctarget-cpu=native";
+    let in_config = |table: &str| {
+        let config = format!("[{table}]\nrustflags = ['-C', 'target-cpu=native']\n");
+        Project::with_config("platforms = ['linux/amd64']").file(".cargo/config.toml", &config)
+    };
+    let app = || Project::with_config("platforms = ['linux/amd64']");
+    let with_key =
+        |platform: &str| Project::with_config(&format!("platforms = ['{platform}']\nrustflags = ['{NATIVE}']"));
+    let plan = ["plan", "--engine", "embedded"];
+    snapshot!(
+        app().run(&plan).env("RUSTFLAGS", NATIVE).fails(3).finish(),
+        app().run(&plan).env("CARGO_ENCODED_RUSTFLAGS", "--cfg=x\x1f-Ctarget-cpu=native").fails(3).finish(),
+        in_config("build").run(&plan).fails(3).finish(),
+        in_config("target.'cfg(target_os = \"linux\")'").run(&plan).fails(3).finish(),
+        with_key("linux/arm64").run(&plan).fails(3).finish(),
+        with_key("linux/arm64")
+            .run(&["publish", "--registry", "localhost:9/x", "--engine", "embedded"])
+            .fails(3)
+            .finish(),
+    );
+    // The platform's own CPU level overrides the flag.
+    let level = Project::with_config("platforms = ['linux/amd64/v3']");
+    level.run(&plan).env("RUSTFLAGS", NATIVE).finish();
+    let doctor = with_key("linux/amd64").run(&["doctor", "--engine", "embedded"]).finds(3).finish();
+    doctor.finding_with_fix("error", "rust", "target-cpu=native", "linux/amd64/v3");
+}

@@ -43,7 +43,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results) -> Result<()> {
             let source = if is_compiled { "compiled from source (build-std)" } else { "installed" };
             results.add(CheckResult::ok("std", format!("{}: {source}", Platform::describe_triple(triple))));
         }
-        problems.report(Some(triple), &[Requirement::SupportedCrates], results)?;
+        problems.report(Some(triple), &[Requirement::TargetCpu, Requirement::SupportedCrates], results)?;
         for build in builds {
             if let Some(selection) = toolchain.linkers.get(&build.settings) {
                 let message = format!("{}: {}: {}", build.name(), selection.linker, selection.why);
@@ -110,6 +110,6 @@ fn subject(requirement: Requirement) -> &'static str {
         Requirement::LockFile => "workspace",
         Requirement::SupportedCrates => "crates",
         Requirement::Linker => "linker",
-        Requirement::Auditable => "rust",
+        Requirement::TargetCpu | Requirement::Auditable => "rust",
     }
 }
