@@ -152,7 +152,7 @@ fn engines_agree_on_a_custom_template() {
         ARG TARGETARCH\nARG GREETING=\"hello you\"\nENV GREETING=$GREETING ON=${TARGETARCH} PATH=/opt/bin:$PATH\n\
         WORKDIR /opt\nCOPY --chown=10:20 --chmod=750 {{ binaries[0].source }} bin/\nWORKDIR sub\n\
         {% include \"contents\" %}\nUSER nobody\nCMD [\"x\"]\nENTRYPOINT [\"/usr/local/bin/app\"]\n\
-        HEALTHCHECK --interval=0s --timeout=1.5s CMD x $y\nSTOPSIGNAL int\n# a comment\nLABEL a=b \\\n  c=\"d e\"\nEXPOSE 1 2/udp\nVOLUME /v /w\nSHELL [\"/bin/sh\", \"-ec\"]\nCMD echo hi\n";
+        HEALTHCHECK --interval=0s --timeout=1.5s CMD echo x $y\nSTOPSIGNAL int\n# a comment\nLABEL a=b \\\n  c=\"d e\"\nEXPOSE 1 2/udp\nVOLUME /v /w\nSHELL [\"/bin/sh\", \"-ec\"]\nCMD echo hi\n";
     let settings = json!({ "base": base, "template": "my.j2", "files": [{ "from": "data", "to": "/bin/data" }] });
     let project = project(&settings).file("my.j2", template);
     compare(&project, "own", &["linux/amd64"]);
