@@ -61,7 +61,9 @@ pub(crate) struct Config {
     pub files: Option<Vec<FileEntry>>,
     /// Labels for the image, in addition to those derived from Cargo.toml and git.
     pub labels: IndexMap<String, String>,
-    /// Annotations for the image index, in addition to those derived from Cargo.toml and git.
+    /// Annotations for the image index and the manifest of every platform, in addition to those derived from Cargo.toml
+    /// and git. The prefix `index:` or `manifest:` limits an annotation to one of them.
+    #[cfg_attr(test, schemars(extend("propertyNames" = crate::config::schema_fragments::annotation_names())))]
     pub annotations: IndexMap<String, String>,
 
     /// Environment variables for the container.

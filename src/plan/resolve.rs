@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use camino::Utf8PathBuf;
 use indexmap::{IndexMap, IndexSet};
 
+use super::annotations;
 use super::check_names::{check_image_name, check_registry_host, compose_repository, is_registry_host};
 use super::image_platform::resolve_image_platform;
 use super::images::{ImageSelection, check_collisions, select_images};
@@ -189,15 +190,15 @@ fn resolve_image(
     }
     let compression = all.compression.unwrap_or_default();
     check_compression_level(&name, compression, all.compression_level)?;
-    let mut annotations = labels;
-    annotations.extend(all.annotations);
+    let annotations = annotations::resolve(&name, labels, &all.annotations)?;
     Ok(Image {
         name,
         package: package.name.clone(),
         version: package.version.clone(),
         repositories: repositories.into_iter().collect(),
         tags: tags.tags,
-        annotations,
+        annotations: annotations.index,
+        manifest_annotations: annotations.manifests,
         platforms: resolved,
         compression,
         compression_level: all.compression_level,

@@ -15,6 +15,7 @@
 
 mod support;
 
+mod annotations;
 mod architecture;
 mod bad_input;
 mod bases;

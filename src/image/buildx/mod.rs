@@ -68,8 +68,11 @@ impl BuildxEngine<'_> {
         for (name, value) in staged.dockerfile.build_args.iter().chain(&options.build_args) {
             cmd = cmd.args(["--build-arg", &format!("{name}={value}")]);
         }
-        for (key, value) in &image.annotations {
-            cmd = cmd.args(["--annotation", &format!("index:{key}={value}")]);
+        // buildx 0.13 ignores the index in `index,manifest:`.
+        for (target, annotations) in [("index", &image.annotations), ("manifest", &image.manifest_annotations)] {
+            for (name, value) in annotations {
+                cmd = cmd.args(["--annotation", &format!("{target}:{name}={value}")]);
+            }
         }
         // Provenance is disabled by default because it contains the build time, which would change the digest with
         // every build.

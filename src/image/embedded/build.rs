@@ -222,6 +222,7 @@ fn write_layout(
             base_layers: base.map_or(&[], |base| &base.layers),
             config: &platform.config,
             added: &added,
+            annotations: &image.image.manifest_annotations,
             source_date_epoch,
         })?;
         manifests.push((platform.platform, manifest.descriptor.clone()));

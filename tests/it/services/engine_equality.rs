@@ -62,6 +62,9 @@ fn compare(project: &Project, name: &str, platforms: &[&str]) {
     let [buildx, embedded] = published.each_ref().map(|published| manifest(published)["annotations"].clone());
     assert_eq!(buildx, embedded, "{name}");
     for platform in platforms {
+        let annotations = |published: &String| platform_manifest(published, platform)["annotations"].clone();
+        let [buildx, embedded] = published.each_ref().map(annotations);
+        assert_eq!(buildx, embedded, "{name} {platform}");
         let [buildx, embedded] = published.each_ref().map(|published| root(published, platform));
         for path in buildx.keys().chain(embedded.keys()) {
             assert_eq!(buildx.get(path), embedded.get(path), "{name} {platform} /{path} (buildx, embedded)");
@@ -97,6 +100,7 @@ fn settings() -> Value {
     json!({
         "env": { "A": "1 \"2\" $3", "PATH": "/app:/bin", "LINES": "a\nb" },
         "labels": { "x.y/z": "v $w" },
+        "annotations": { "x.y/both": "a, \"b\" = $c", "index:x.y/index": "i", "manifest:x.y/manifest": "m" },
         "expose": [8080, "53/udp"],
         "volumes": ["/data"],
         "user": "1000:1000",
