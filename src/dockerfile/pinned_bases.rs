@@ -46,7 +46,8 @@ impl PinnedBases {
             }
         }
         if let [Some((name, digest))] = Vec::from_iter(bases)[..] {
-            for annotations in [&mut image.annotations, &mut image.manifest_annotations] {
+            let index = image.has_index.then_some(&mut image.annotations);
+            for annotations in index.into_iter().chain([&mut image.manifest_annotations]) {
                 annotations.entry(BASE_NAME.to_owned()).or_insert_with(|| name.to_owned());
                 annotations.entry(BASE_DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
             }

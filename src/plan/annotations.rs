@@ -24,16 +24,22 @@ enum Target {
 const PREFIXES: [&str; 2] = ["index", "manifest"];
 
 /// Adds the configured annotations of an image to `derived`, which apply to both the index and the manifests. An
-/// annotation with a prefix takes precedence over one without.
+/// annotation with a prefix takes precedence over one without. Without an index, fails if an annotation applies only to
+/// the index.
 pub(crate) fn resolve(
     image: &str,
     derived: IndexMap<String, String>,
     configured: &IndexMap<String, String>,
+    has_index: bool,
 ) -> Result<Annotations, Failure> {
     let mut annotations = Annotations { index: derived.clone(), manifests: derived };
     let mut with_prefix = Vec::new();
     for (key, value) in configured {
         let (target, name) = parse_key(image, key)?;
+        if target == Target::Index && !has_index {
+            let message = format!("image '{image}': annotation '{key}' needs an index, but index = false");
+            return Err(Failure::new(Class::Config, message).hint(format!("annotate the manifest: \"{name}\" = \"…\"")));
+        }
         if target == Target::Both {
             annotations.add(target, name, value);
         } else {
@@ -42,6 +48,9 @@ pub(crate) fn resolve(
     }
     for (target, name, value) in with_prefix {
         annotations.add(target, name, value);
+    }
+    if !has_index {
+        annotations.index.clear();
     }
     Ok(annotations)
 }
@@ -97,8 +106,10 @@ mod tests {
             (&[("manifest:a", "2")], &[("a", "1")], &[("a", "2")]),
             (&[("index:a", "2"), ("a", "3")], &[("a", "2")], &[("a", "3")]),
         ] {
-            let resolved = resolve("app", map(&[("a", "1")]), &map(configured)).unwrap();
+            let resolved = resolve("app", map(&[("a", "1")]), &map(configured), true).unwrap();
             assert_eq!(resolved, Annotations { index: map(index), manifests: map(manifests) }, "{configured:?}");
         }
+        let without = resolve("app", map(&[("a", "1")]), &map(&[("b", "2")]), false).unwrap();
+        assert_eq!(without, Annotations { index: map(&[]), manifests: map(&[("a", "1"), ("b", "2")]) });
     }
 }

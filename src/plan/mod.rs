@@ -157,7 +157,10 @@ pub(crate) struct Image {
     /// Repositories to push to, as `registry/name`. Empty if no registry is configured.
     pub repositories: Vec<String>,
     pub tags: Vec<String>,
-    /// Annotations of the index.
+    /// Whether the image has an index. Without an index, tags point to the manifest of the only platform.
+    #[serde(rename = "index")]
+    pub has_index: bool,
+    /// Annotations of the index. Empty if the image has none.
     pub annotations: IndexMap<String, String>,
     /// Annotations of every platform's manifest.
     pub manifest_annotations: IndexMap<String, String>,

@@ -175,6 +175,7 @@ fn resolve_image(
     check_binary_paths(&name, &binaries)?;
     let has_platform_flags = sources.command_line.platforms.is_some();
     let platforms = sort_platforms(&name, platforms, settings, has_platform_flags)?;
+    let has_index = resolve_index(&name, &platforms, &all)?;
 
     let labels = labels(&name, package, checkout.commit());
     let mut resolved = Vec::new();
@@ -190,13 +191,14 @@ fn resolve_image(
     }
     let compression = all.compression.unwrap_or_default();
     check_compression_level(&name, compression, all.compression_level)?;
-    let annotations = annotations::resolve(&name, labels, &all.annotations)?;
+    let annotations = annotations::resolve(&name, labels, &all.annotations, has_index)?;
     Ok(Image {
         name,
         package: package.name.clone(),
         version: package.version.clone(),
         repositories: repositories.into_iter().collect(),
         tags: tags.tags,
+        has_index,
         annotations: annotations.index,
         manifest_annotations: annotations.manifests,
         platforms: resolved,
@@ -250,6 +252,28 @@ fn sort_platforms(
             .hint(format!("add \"{platform}\" to `platforms`, or remove the settings")));
     }
     Ok(sorted)
+}
+
+/// Reports whether an image has an index. Fails if it has none but needs one for several platforms or for attestations.
+fn resolve_index(image: &str, platforms: &[Platform], settings: &Config) -> Result<bool, Failure> {
+    if settings.index.unwrap_or(true) {
+        return Ok(true);
+    }
+    if platforms.len() > 1 {
+        let names = platforms.iter().map(|platform| platform.name()).collect::<Vec<_>>().join(", ");
+        let message = format!("image '{image}' has index = false, but {} platforms: {names}", platforms.len());
+        return Err(Failure::new(Class::Config, message)
+            .hint(format!("select one, such as platforms = [\"{}\"], or remove index = false", platforms[0])));
+    }
+    for (key, value) in [("provenance", &settings.provenance), ("sbom", &settings.sbom)] {
+        if value.as_ref().is_some_and(|value| value != "false") {
+            let message = format!("image '{image}': {key} needs an index, but index = false");
+            return Err(
+                Failure::new(Class::Config, message).hint(format!("remove `{key}`, or publish an index: index = true"))
+            );
+        }
+    }
+    Ok(false)
 }
 
 fn check_compression_level(image: &str, compression: Compression, level: Option<u32>) -> Result<(), Failure> {

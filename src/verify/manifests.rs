@@ -26,6 +26,7 @@ pub(crate) struct ImageManifests<'a> {
     pub reference: String,
     /// Digest of the index, or of the manifest if there is no index.
     pub digest: Option<String>,
+    pub has_index: bool,
     pub annotations: HashMap<String, String>,
     pub entries: Vec<PlatformEntry>,
     pub findings: Vec<Finding>,
@@ -96,7 +97,12 @@ pub(crate) fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
     let blobs = Arc::new(Blobs::Layout(layout.dir.clone()));
     let digest = Some(layout.descriptor.digest().to_string());
     let mut image = ImageManifests::new(layout.dir.as_str(), digest, blobs);
-    image.add_index(&layout.read(&layout.descriptor)?)?;
+    let bytes = layout.read(&layout.descriptor)?;
+    if layout.has_index() {
+        image.add_index(&bytes)?;
+    } else {
+        image.add_manifest(&bytes, None)?;
+    }
     Ok(image)
 }
 
@@ -110,6 +116,7 @@ impl<'a> ImageManifests<'a> {
         ImageManifests {
             reference: printable(reference),
             digest,
+            has_index: false,
             annotations: HashMap::new(),
             entries: Vec::new(),
             findings: Vec::new(),
@@ -129,6 +136,7 @@ impl<'a> ImageManifests<'a> {
 
     /// Adds all platforms that an index lists.
     fn add_index(&mut self, index: &[u8]) -> Result<()> {
+        self.has_index = true;
         let index: ImageIndex = match serde_json::from_slice(index) {
             Ok(index) => index,
             Err(error) => {

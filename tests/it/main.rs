@@ -37,6 +37,7 @@ mod init;
 mod linkers;
 mod man;
 mod outputs;
+mod plain_manifests;
 mod plan;
 mod preflight;
 mod publish_stages;
