@@ -1,5 +1,5 @@
-//! Checks that containers can start from an image based on `scratch`, and that its health check can run. The image contains only the files that its
-//! Dockerfile copies, so this check can run before anything is compiled.
+//! Checks that containers can start from an image based on `scratch`, and that its health check can run. The image
+//! contains only the files that its Dockerfile copies, so this check can run before anything is compiled.
 
 use serde_json::Value;
 

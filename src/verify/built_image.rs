@@ -58,7 +58,7 @@ pub(crate) fn verify_layout(
     Ok(VerifiedImage { digests: ImageDigests { image: layout.descriptor.digest().to_string(), platforms }, inspected })
 }
 
-/// Checks that the layout has an index exactly if the plan requires one. Builders decide this by their own rules.
+/// Fails if the builder wrote an index for an image that must not have one, or none for an image that needs one.
 fn check_index(image: &Image, layout: &Layout) -> Result<(), Failure> {
     match (image.has_index, layout.has_index()) {
         (true, false) => Err(image_failure(&image.name, "the builder wrote a manifest instead of an index")

@@ -82,7 +82,7 @@ fn link_programs(
     linked
 }
 
-/// Checks the programs that the health check runs. Adds only the findings that ENTRYPOINT and CMD do not cause too.
+/// Checks the programs that the health check runs. Skips findings that ENTRYPOINT or CMD has already caused.
 fn check_health_check(
     context: &ExecContext<'_>,
     command: &[String],

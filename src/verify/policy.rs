@@ -11,7 +11,7 @@ use crate::ui::size;
 
 /// The programs that a container runs.
 pub(crate) struct LinkedPrograms {
-    /// Programs that ENTRYPOINT and CMD start, in this order.
+    /// Programs that ENTRYPOINT and CMD start, in the order in which they start.
     pub main: Vec<ProgramLinkage>,
     /// Programs that the health check runs.
     pub health_check: Vec<ProgramLinkage>,

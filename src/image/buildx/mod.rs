@@ -47,7 +47,7 @@ impl BuildxEngine<'_> {
         platforms.iter().map(|platform| self.command(image, staged, &[*platform], part(platform))).collect()
     }
 
-    /// Reports whether an image is built with one command for each platform.
+    /// Reports whether each platform of an image is built with its own command.
     fn is_split(&self, image: &Image) -> bool {
         self.builder.is_multi_node && image.platforms.len() > 1
     }
@@ -74,7 +74,7 @@ impl BuildxEngine<'_> {
         for (name, value) in staged.dockerfile.build_args.iter().chain(&options.build_args) {
             cmd = cmd.args(["--build-arg", &format!("{name}={value}")]);
         }
-        // buildx 0.13 ignores the index in `index,manifest:`.
+        // An annotation of both needs two flags, because buildx 0.13 does not add `index,manifest:NAME` to the index.
         for (target, annotations) in [("index", &image.annotations), ("manifest", &image.manifest_annotations)] {
             for (name, value) in annotations {
                 cmd = cmd.args(["--annotation", &format!("{target}:{name}={value}")]);
