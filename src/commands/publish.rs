@@ -89,29 +89,29 @@ fn push_manifests(image: &Image, built: &BuiltImage, registry: &Registry, ui: &U
 
 /// Moves an image's tags, and warns about platforms that a tag will no longer include.
 fn move_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<Vec<TagOutcome>> {
-    let index = &built.verified.digests.index;
+    let image_digest = &built.verified.digests.image;
     let mut moved = Vec::new();
     let tags =
         ui.timed(Phase::Publish, format_args!("tags of {}", image.name), || tags::look_up_tags(image, registry))?;
     for tag in tags {
         let _tagging = ui.timings().span(Phase::Publish, format_args!("tag {}", tag.reference));
-        let lost = tags::lost_platforms(image, &tag, index, registry)?;
+        let lost = tags::lost_platforms(image, &tag, image_digest, registry)?;
         if !lost.is_empty() {
             ui.warning(format!("{} will no longer include {}", tag.reference, lost.join(", ")));
         }
-        let replaced = tag.replaced_digest(index).map(|digest| format!(" (was {})", shorten_digest(digest)));
+        let replaced = tag.replaced_digest(image_digest).map(|digest| format!(" (was {})", shorten_digest(digest)));
         ui.status("Tagging", format!("{}{}", tag.reference, replaced.unwrap_or_default()));
         tags::move_tag(&tag, &built.layout, registry)?;
-        moved.push(TagOutcome { reference: tag.reference, from: tag.current, to: index.clone() });
+        moved.push(TagOutcome { reference: tag.reference, from: tag.current, to: image_digest.clone() });
     }
     Ok(moved)
 }
 
-/// Checks that each of an image's tags points to the index that was pushed.
+/// Checks that each of an image's tags points to the digest that was pushed.
 fn check_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<()> {
     for repository in &image.repositories {
         let _reading = ui.timings().span(Phase::Publish, format_args!("read back the tags of {repository}"));
-        readback::check_tags(image, repository, &built.verified.digests.index, registry)?;
+        readback::check_tags(image, repository, &built.verified.digests.image, registry)?;
     }
     let platforms = plural(image.platforms.len(), "platform", "platforms");
     ui.status("Published", format!("{} for {platforms}, verified", image.name));

@@ -57,6 +57,7 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         MessageFormat::Human => ui.data(&report::verify_table::render(&images, ui.data_width()))?,
         MessageFormat::Json => ui.data(&report::verify_report::to_json(&images, &failed)?)?,
     }
+    images.iter().filter_map(verify::InspectedImage::no_index_note).for_each(|note| ui.note(&note));
     let names: Vec<&str> = images
         .iter()
         .filter(|image| image.all_findings().any(Finding::is_error))

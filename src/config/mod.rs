@@ -40,6 +40,9 @@ pub(crate) struct Config {
     /// Tags to publish. Tags are templates that can use `version`, `major`, `minor`, `patch`, `pre`, `git.sha`,
     /// `git.short`, `git.tag` and `git.branch`.
     pub tags: Option<Vec<String>>,
+    /// Publish an index, which can contain several platforms. Without an index, the tags point to the manifest of the
+    /// image's only platform, as AWS Lambda requires.
+    pub index: Option<bool>,
     /// Images, by name.
     #[cfg_attr(test, schemars(extend("x-default" = "one image per binary")))]
     pub images: IndexMap<String, Config>,
@@ -61,7 +64,9 @@ pub(crate) struct Config {
     pub files: Option<Vec<FileEntry>>,
     /// Labels for the image, in addition to those derived from Cargo.toml and git.
     pub labels: IndexMap<String, String>,
-    /// Annotations for the image index, in addition to those derived from Cargo.toml and git.
+    /// Annotations for the image index and the manifest of every platform, in addition to those derived from Cargo.toml
+    /// and git. The prefix `index:` or `manifest:` limits an annotation to one of them.
+    #[cfg_attr(test, schemars(extend("propertyNames" = crate::config::schema_fragments::annotation_names())))]
     pub annotations: IndexMap<String, String>,
 
     /// Environment variables for the container.
@@ -172,7 +177,7 @@ pub(crate) struct Config {
     pub max_size: Option<ByteSize>,
     /// Labels that the image must have, as `"NAME"` or `"NAME=PATTERN"`.
     pub require_labels: Option<Vec<RequiredMetadata>>,
-    /// Annotations that the image index must have, as `"NAME"` or `"NAME=PATTERN"`.
+    /// Annotations that the image index must have, or the manifest if `index = false`, as `"NAME"` or `"NAME=PATTERN"`.
     pub require_annotations: Option<Vec<RequiredMetadata>>,
     /// Arguments for smoke runs, such as `["--version"]`. The image is run on every platform before tags are moved.
     /// `[]` runs the entrypoint without arguments.
@@ -296,7 +301,7 @@ impl Config {
             };
         }
         fields! {
-            replace: registry platforms tags bins base template files entrypoint cmd expose volumes user workdir stop_signal
+            replace: registry platforms tags index bins base template files entrypoint cmd expose volumes user workdir stop_signal
                 healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args
                 allow deny_needed static_only non_root_only max_size require_labels require_annotations smoke;

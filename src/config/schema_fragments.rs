@@ -11,6 +11,11 @@ pub(crate) const DURATION: &str = r"^(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|
 /// Pattern for a registry: a host with an optional path.
 pub(crate) const REGISTRY: &str = r"^(\[[0-9a-fA-F:]+\]|[^@\s/:\[]+)(:[0-9]+)?(/[^@\s/:]+)*/*$";
 
+/// Returns a schema for names of annotations, with an optional prefix.
+pub(crate) fn annotation_names() -> Value {
+    json!({ "pattern": r"^((index|manifest):)?[^:=\s]+$" })
+}
+
 /// Returns a pattern for the signals that `value_syntax::is_signal` accepts.
 pub(crate) fn signal_pattern() -> String {
     let either = |letter: char| format!("[{letter}{}]", letter.to_ascii_lowercase());

@@ -28,8 +28,8 @@ impl PinnedBases {
     }
 
     /// Returns copies of the images with labels that record the name and digest of each platform's base. If all
-    /// platforms share a base, the index annotations record it too. Does not override configured labels and
-    /// annotations.
+    /// platforms share a base, the annotations of the index and the manifests record it too. Does not override
+    /// configured labels and annotations.
     pub(crate) fn with_base_labels(&self, images: &[Image]) -> Vec<Image> {
         images.iter().map(|image| self.label_image(image.clone())).collect()
     }
@@ -46,8 +46,11 @@ impl PinnedBases {
             }
         }
         if let [Some((name, digest))] = Vec::from_iter(bases)[..] {
-            image.annotations.entry(BASE_NAME.to_owned()).or_insert_with(|| name.to_owned());
-            image.annotations.entry(BASE_DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
+            let index = image.has_index.then_some(&mut image.annotations);
+            for annotations in index.into_iter().chain([&mut image.manifest_annotations]) {
+                annotations.entry(BASE_NAME.to_owned()).or_insert_with(|| name.to_owned());
+                annotations.entry(BASE_DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
+            }
         }
         image
     }

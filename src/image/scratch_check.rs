@@ -1,13 +1,20 @@
-//! Checks that containers can start from an image based on `scratch`. The image contains only the files that its
-//! Dockerfile copies, so this check can run before anything is compiled.
+//! Checks that containers can start from an image based on `scratch`, and that its health check can run. The image
+//! contains only the files that its Dockerfile copies, so this check can run before anything is compiled.
 
 use serde_json::Value;
 
 use crate::error::{Class, Failure};
+use crate::oci::health_check::health_check_command;
 use crate::oci::rootfs::{FileContent, FsNode, RegularFile, RootFs, clean};
 
-/// Fails unless the image contains the program, user, and group specified in `config`.
+/// Fails unless the image contains the programs, user, and group specified in `config`.
 pub(crate) fn check(config: &Value, rootfs: &RootFs) -> Result<(), Failure> {
+    check_program(config, rootfs)?;
+    check_health_check(config, rootfs)?;
+    check_user(config, rootfs)
+}
+
+fn check_program(config: &Value, rootfs: &RootFs) -> Result<(), Failure> {
     let program = ["Entrypoint", "Cmd"].iter().find_map(|key| config[key].get(0)?.as_str());
     if let Some(program) = program.filter(|program| !has_program(program, config, rootfs)) {
         let failure = Failure::new(Class::Config, format!("the image runs '{program}', but does not contain it"));
@@ -19,6 +26,20 @@ pub(crate) fn check(config: &Value, rootfs: &RootFs) -> Result<(), Failure> {
                 .hint("run a binary in /usr/local/bin, add the program to `files`, or use a base that contains it"),
         });
     }
+    Ok(())
+}
+
+fn check_health_check(config: &Value, rootfs: &RootFs) -> Result<(), Failure> {
+    let command = health_check_command(config);
+    let Some(program) = command.first().filter(|program| !has_program(program, config, rootfs)) else { return Ok(()) };
+    let message = format!("the health check runs '{program}', but the image does not contain it");
+    Err(Failure::new(Class::Config, message).hint(
+        "run a binary of the image, such as healthcheck = { cmd = [\"/usr/local/bin/app\", \"…\"] }, add the program to \
+         `files`, or use a base that contains it",
+    ))
+}
+
+fn check_user(config: &Value, rootfs: &RootFs) -> Result<(), Failure> {
     let user = config["User"].as_str().unwrap_or_default();
     let (user, group) = user.split_once(':').unwrap_or((user, ""));
     for (kind, name, file) in [("user", user, "/etc/passwd"), ("group", group, "/etc/group")] {
@@ -84,6 +105,8 @@ mod tests {
             json!({ "Entrypoint": ["/usr/local/bin/app"], "Cmd": ["/any"], "User": "65532:65532" }),
             json!({ "Entrypoint": ["/bin/app"], "User": "nonroot:0" }),
             json!({ "Entrypoint": null, "Cmd": ["app"], "Env": ["A=1", "PATH=/x:/bin"] }),
+            json!({ "Healthcheck": { "Test": ["CMD", "/bin/app", "health"] } }),
+            json!({ "Healthcheck": { "Test": ["NONE"] } }),
             json!({ "Entrypoint": [], "Cmd": ["local/../local/bin/app"], "WorkingDir": "/usr" }),
         ] {
             assert_eq!(message(good.clone()), None, "{good}");
@@ -94,6 +117,14 @@ mod tests {
             (json!({ "Entrypoint": ["/dangling"] }), "the image runs '/dangling', but does not contain it"),
             (json!({ "Cmd": ["/bin/sh", "-c", "x"] }), "the image runs '/bin/sh', but does not contain it"),
             (json!({ "Cmd": ["app"], "Env": ["PATH=/sbin"] }), "the image runs 'app', but does not contain it"),
+            (
+                json!({ "Healthcheck": { "Test": ["CMD", "curl"] }, "Env": ["PATH=/bin"] }),
+                "the health check runs 'curl', but the image does not contain it",
+            ),
+            (
+                json!({ "Healthcheck": { "Test": ["CMD-SHELL", "/bin/app"] } }),
+                "the health check runs '/bin/sh', but the image does not contain it",
+            ),
             (json!({ "User": "bob" }), "user 'bob' is not in the image's /etc/passwd"),
             (json!({ "User": "root" }), "user 'root' is not in the image's /etc/passwd"),
             (json!({ "User": "1:staff" }), "group 'staff' is not in the image's /etc/group"),

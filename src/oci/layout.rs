@@ -4,7 +4,7 @@ use std::io::Read;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, PlatformBuilder};
 
 use super::descriptor::{Blob, descriptor};
 use super::digest::sha256;
@@ -16,17 +16,18 @@ use crate::platform::Platform;
 /// Content of the `oci-layout` file.
 pub(crate) const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
-/// A layout that contains a single image index.
+/// A layout that contains a single image: an index, or a manifest without an index.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub dir: Utf8PathBuf,
-    /// The descriptor of the index.
+    /// The descriptor of the index, or of the manifest if there is no index.
     pub descriptor: Descriptor,
-    pub index: ImageIndex,
+    /// The entries of the index, or the manifest with the platform from its config.
+    pub manifests: Vec<Descriptor>,
 }
 
 impl Layout {
-    /// Opens a layout: reads `index.json` and the image index that it refers to.
+    /// Opens a layout: reads `index.json` and the image that it refers to.
     pub(crate) fn open(dir: &Utf8Path) -> Result<Layout> {
         let top = fs_err::read(dir.join("index.json"))?;
         let top: ImageIndex =
@@ -34,22 +35,26 @@ impl Layout {
         let [descriptor] = &top.manifests()[..] else {
             return Err(broken(dir, &format!("lists {} images instead of one", top.manifests().len())).into());
         };
-        if *descriptor.media_type() != MediaType::ImageIndex {
-            return Err(
-                broken(dir, &format!("contains a {} instead of an image index", descriptor.media_type())).into()
-            );
-        }
-        let bytes = read_blob(dir, descriptor)?;
-        let index = serde_json::from_slice(&bytes)?;
-        Ok(Layout { dir: dir.to_owned(), descriptor: descriptor.clone(), index })
+        let manifests = match descriptor.media_type() {
+            MediaType::ImageIndex => {
+                serde_json::from_slice::<ImageIndex>(&read_blob(dir, descriptor)?)?.manifests().clone()
+            }
+            MediaType::ImageManifest => vec![with_config_platform(dir, descriptor)?],
+            other => return Err(broken(dir, &format!("contains a {other} instead of an image")).into()),
+        };
+        Ok(Layout { dir: dir.to_owned(), descriptor: descriptor.clone(), manifests })
     }
 
-    /// Returns the index entry for a platform, ignoring attestations.
+    pub(crate) fn has_index(&self) -> bool {
+        *self.descriptor.media_type() == MediaType::ImageIndex
+    }
+
+    /// Returns the entry for a platform, ignoring attestations.
     pub(crate) fn entry(&self, platform: Platform) -> Option<&Descriptor> {
         let matches = |entry: &&Descriptor| {
             entry.platform().as_ref().and_then(descriptor_platform).as_deref() == Some(platform.name())
         };
-        self.index.manifests().iter().filter(|entry| !is_attestation(entry)).find(matches)
+        self.manifests.iter().filter(|entry| !is_attestation(entry)).find(matches)
     }
 
     /// Reads a manifest or config, and verifies its size and digest.
@@ -57,11 +62,9 @@ impl Layout {
         read_blob(&self.dir, descriptor)
     }
 
-    /// Reads the manifest that an index entry refers to, and the config that the manifest refers to.
+    /// Reads the manifest that an entry refers to, and the config that the manifest refers to.
     pub(crate) fn manifest(&self, entry: &Descriptor) -> Result<(ImageManifest, ImageConfiguration)> {
-        let manifest: ImageManifest = serde_json::from_slice(&read_blob(&self.dir, entry)?)?;
-        let config = serde_json::from_slice(&read_blob(&self.dir, manifest.config())?)?;
-        Ok((manifest, config))
+        read_manifest(&self.dir, entry)
     }
 
     /// Opens a blob for streaming, without verifying it.
@@ -70,8 +73,29 @@ impl Layout {
     }
 }
 
-/// Writes a layout with a single index. Writes `blobs` from memory, and hard-links the layers instead of copying them.
-pub(crate) fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &Descriptor) -> Result<()> {
+/// Reads a manifest and its config.
+fn read_manifest(dir: &Utf8Path, descriptor: &Descriptor) -> Result<(ImageManifest, ImageConfiguration)> {
+    let manifest: ImageManifest = serde_json::from_slice(&read_blob(dir, descriptor)?)?;
+    let config = serde_json::from_slice(&read_blob(dir, manifest.config())?)?;
+    Ok((manifest, config))
+}
+
+/// Returns the descriptor of a manifest with the platform that its config names.
+fn with_config_platform(dir: &Utf8Path, descriptor: &Descriptor) -> Result<Descriptor> {
+    let (_, config) = read_manifest(dir, descriptor)?;
+    let platform = PlatformBuilder::default().os(config.os().clone()).architecture(config.architecture().clone());
+    let platform = match config.variant() {
+        Some(variant) => platform.variant(variant.clone()),
+        None => platform,
+    };
+    let mut described = descriptor.clone();
+    described.set_platform(Some(platform.build()?));
+    Ok(described)
+}
+
+/// Writes a layout with a single image: an index, or a manifest without an index. Writes `blobs` from memory, and
+/// hard-links the layers instead of copying them.
+pub(crate) fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], image: &Descriptor) -> Result<()> {
     if dir.exists() {
         fs_err::remove_dir_all(dir)?;
     }
@@ -82,7 +106,7 @@ pub(crate) fn write(dir: &Utf8Path, blobs: &[Blob], layers: &[Layer], index: &De
     for blob in blobs {
         fs_err::write(blob_path(dir, &blob.descriptor), &blob.bytes)?;
     }
-    write_index(dir, &[serde_json::to_value(index)?])
+    write_index(dir, &[serde_json::to_value(image)?])
 }
 
 /// Merges layouts that contain the same image for different platforms into one layout with a single index.
@@ -205,8 +229,9 @@ mod tests {
         for (name, text) in [("linux/arm64", "one"), ("linux/amd64", "two")] {
             assert_eq!(merged.read(merged.entry(platform(name)).unwrap()).unwrap(), text.as_bytes());
         }
-        assert_eq!(merged.index.manifests().len(), 2);
-        assert_eq!(merged.index.annotations().as_ref().unwrap()["title"], "app");
+        assert_eq!(merged.manifests.len(), 2);
+        let index: ImageIndex = serde_json::from_slice(&merged.read(&merged.descriptor).unwrap()).unwrap();
+        assert_eq!(index.annotations().as_ref().unwrap()["title"], "app");
         let blobs = merged_dir.join("blobs/sha256").read_dir_utf8().unwrap().count();
         assert_eq!(blobs, 4, "two manifests, a shared blob, and an index");
     }

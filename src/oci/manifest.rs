@@ -21,6 +21,8 @@ pub(crate) struct ImageParts<'a> {
     pub config: &'a Value,
     /// The layers to add to the base.
     pub added: &'a [AddedLayer],
+    /// The annotations of the manifest.
+    pub annotations: &'a IndexMap<String, String>,
     pub source_date_epoch: u64,
 }
 
@@ -42,12 +44,13 @@ pub(crate) fn image(parts: &ImageParts<'_>) -> Result<ImageDocuments> {
     let config = Blob::json(&MediaType::ImageConfig, &config(parts)?)?;
     let layers = parts.base_layers.iter().chain(parts.added.iter().map(|added| &added.layer));
     let layers: Vec<&Descriptor> = layers.map(|layer| &layer.descriptor).collect();
-    let manifest = json!({
+    let mut manifest = json!({
         "schemaVersion": 2,
         "mediaType": MediaType::ImageManifest.as_ref(),
         "config": config.descriptor,
         "layers": layers,
     });
+    annotate(&mut manifest, parts.annotations)?;
     Ok(ImageDocuments { config, manifest: Blob::json(&MediaType::ImageManifest, &manifest)? })
 }
 
@@ -116,10 +119,15 @@ pub(crate) fn index(manifests: &[(Platform, Descriptor)], annotations: &IndexMap
         "mediaType": MediaType::ImageIndex.as_ref(),
         "manifests": manifests.iter().map(entry).collect::<Vec<_>>(),
     });
-    if !annotations.is_empty() {
-        index["annotations"] = serde_json::to_value(annotations)?;
-    }
+    annotate(&mut index, annotations)?;
     Blob::json(&MediaType::ImageIndex, &index)
+}
+
+fn annotate(document: &mut Value, annotations: &IndexMap<String, String>) -> Result<()> {
+    if !annotations.is_empty() {
+        document["annotations"] = serde_json::to_value(annotations)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

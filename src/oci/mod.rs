@@ -4,6 +4,7 @@ pub(crate) mod cache;
 pub(crate) mod compression;
 pub(crate) mod descriptor;
 pub(crate) mod digest;
+pub(crate) mod health_check;
 pub(crate) mod layer;
 pub(crate) mod layer_scan;
 pub(crate) mod layout;

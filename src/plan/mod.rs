@@ -1,5 +1,6 @@
 //! Resolves flags, environment variables and configuration files into a [`Plan`]. Later stages read only the plan.
 
+pub(crate) mod annotations;
 pub(crate) mod cargo_profiles;
 pub(crate) mod check_container;
 pub(crate) mod check_features;
@@ -157,8 +158,13 @@ pub(crate) struct Image {
     /// Repositories to push to, as `registry/name`. Empty if no registry is configured.
     pub repositories: Vec<String>,
     pub tags: Vec<String>,
-    /// Annotations on the index.
+    /// Whether the image has an index. Without an index, tags point to the manifest of the only platform.
+    #[serde(rename = "index")]
+    pub has_index: bool,
+    /// Annotations of the index. Empty if the image has none.
     pub annotations: IndexMap<String, String>,
+    /// Annotations of every platform's manifest.
+    pub manifest_annotations: IndexMap<String, String>,
     /// Platforms of the image, in the order of [`Platform::all`].
     pub platforms: Vec<ImagePlatform>,
     pub compression: Compression,

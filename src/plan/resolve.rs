@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use camino::Utf8PathBuf;
 use indexmap::{IndexMap, IndexSet};
 
+use super::annotations;
 use super::check_names::{check_image_name, check_registry_host, compose_repository, is_registry_host};
 use super::image_platform::resolve_image_platform;
 use super::images::{ImageSelection, check_collisions, select_images};
@@ -174,6 +175,7 @@ fn resolve_image(
     check_binary_paths(&name, &binaries)?;
     let has_platform_flags = sources.command_line.platforms.is_some();
     let platforms = sort_platforms(&name, platforms, settings, has_platform_flags)?;
+    let has_index = resolve_index(&name, &platforms, &all)?;
 
     let labels = labels(&name, package, checkout.commit());
     let mut resolved = Vec::new();
@@ -189,15 +191,16 @@ fn resolve_image(
     }
     let compression = all.compression.unwrap_or_default();
     check_compression_level(&name, compression, all.compression_level)?;
-    let mut annotations = labels;
-    annotations.extend(all.annotations);
+    let annotations = annotations::resolve(&name, labels, &all.annotations, has_index)?;
     Ok(Image {
         name,
         package: package.name.clone(),
         version: package.version.clone(),
         repositories: repositories.into_iter().collect(),
         tags: tags.tags,
-        annotations,
+        has_index,
+        annotations: annotations.index,
+        manifest_annotations: annotations.manifests,
         platforms: resolved,
         compression,
         compression_level: all.compression_level,
@@ -249,6 +252,28 @@ fn sort_platforms(
             .hint(format!("add \"{platform}\" to `platforms`, or remove the settings")));
     }
     Ok(sorted)
+}
+
+/// Reports whether an image has an index. Fails if it has none but needs one for several platforms or for attestations.
+fn resolve_index(image: &str, platforms: &[Platform], settings: &Config) -> Result<bool, Failure> {
+    if settings.index.unwrap_or(true) {
+        return Ok(true);
+    }
+    if platforms.len() > 1 {
+        let names = platforms.iter().map(|platform| platform.name()).collect::<Vec<_>>().join(", ");
+        let message = format!("image '{image}' has index = false, but {} platforms: {names}", platforms.len());
+        return Err(Failure::new(Class::Config, message)
+            .hint(format!("select one, such as platforms = [\"{}\"], or remove index = false", platforms[0])));
+    }
+    for (key, value) in [("provenance", &settings.provenance), ("sbom", &settings.sbom)] {
+        if value.as_ref().is_some_and(|value| value != "false") {
+            let message = format!("image '{image}': {key} needs an index, but index = false");
+            return Err(
+                Failure::new(Class::Config, message).hint(format!("remove `{key}`, or publish an index: index = true"))
+            );
+        }
+    }
+    Ok(false)
 }
 
 fn check_compression_level(image: &str, compression: Compression, level: Option<u32>) -> Result<(), Failure> {

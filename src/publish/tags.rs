@@ -49,11 +49,11 @@ pub(crate) fn lost_platforms(image: &Image, tag: &TagState, new: &str, registry:
     Ok(platforms.filter(|name| !is_built(name)).collect())
 }
 
-/// Moves a tag to a layout's index, unless the tag already points to it.
+/// Moves a tag to a layout's index or only manifest, unless the tag already points to it.
 pub(crate) fn move_tag(tag: &TagState, layout: &Layout, registry: &Registry) -> Result<()> {
-    let index = &layout.descriptor;
-    if tag.current.as_deref() == Some(index.digest().as_ref()) {
+    let image = &layout.descriptor;
+    if tag.current.as_deref() == Some(image.digest().as_ref()) {
         return Ok(());
     }
-    registry.put_manifest(&tag.reference, &layout.read(index)?, index)
+    registry.put_manifest(&tag.reference, &layout.read(image)?, image)
 }

@@ -44,7 +44,7 @@ pub(crate) fn upload_blobs(
 
 /// Queues all blobs of a finished layout. Most layers have already been queued, and the uploader skips those.
 pub(crate) fn queue_layout(image: usize, layout: &Layout, queue: &mpsc::Sender<ImageBlob>) -> Result<()> {
-    for entry in layout.index.manifests() {
+    for entry in &layout.manifests {
         let manifest: ImageManifest = serde_json::from_slice(&layout.read(entry)?)?;
         for descriptor in manifest.layers().iter().chain([manifest.config()]) {
             let path = blob_path(&layout.dir, descriptor);
@@ -66,9 +66,8 @@ pub(crate) fn push_manifests(layout: &Layout, repository: &str, registry: &Regis
         }
     };
     // Check every manifest even if the index exists: some registries delete manifests but keep the index.
-    let manifests: Vec<&Descriptor> = layout.index.manifests().iter().collect();
-    parallel(&manifests, |manifest| push(manifest))?;
-    push(&layout.descriptor)
+    parallel(&layout.manifests, push)?;
+    if layout.has_index() { push(&layout.descriptor) } else { Ok(()) }
 }
 
 /// An uploader that pushes each blob only once to each repository.

@@ -41,8 +41,11 @@ pub(super) struct ImageReport {
     pub(super) package_version: String,
     pub(super) repositories: Vec<String>,
     pub(super) tags: Vec<String>,
-    /// Digest of the image index.
+    /// Digest that the tags point to: that of the index, or of the only manifest if there is no index.
     pub(super) digest: String,
+    /// Whether the image has an index.
+    #[serde(rename = "index")]
+    pub(super) has_index: bool,
     /// Whether the commit's git tag matches the package version, optionally with a leading `v`. Null if the commit has
     /// no git tag or if the tag is not a version.
     pub(super) version_is_tag: Option<bool>,
@@ -135,7 +138,8 @@ impl Report {
                 package_version: image.version.to_string(),
                 repositories: image.repositories.clone(),
                 tags: image.tags.clone(),
-                digest: verified.digests.index.clone(),
+                digest: verified.digests.image.clone(),
+                has_index: image.has_index,
                 version_is_tag: commit.and_then(|commit| is_version(commit.tag.as_deref()?, &image.version)),
                 moved,
                 allow: image.policy.allow.clone(),

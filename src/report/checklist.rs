@@ -18,10 +18,11 @@ impl Report {
 
     fn section(&self, image: &ImageReport) -> String {
         let repository = image.repositories.first().unwrap_or(&image.name);
+        let kind = if image.has_index { "" } else { ", a manifest without an index" };
         let mut lines = vec![
             format!("## {} {}", image.name, image.package_version),
             String::new(),
-            format!("`{repository}@{}`", image.digest),
+            format!("`{repository}@{}`{kind}", image.digest),
             String::new(),
         ];
         lines.extend(commit_items(self.commit.as_ref(), image));
@@ -202,6 +203,7 @@ mod tests {
             repositories: vec!["r.example/app".to_owned()],
             tags: vec!["1.2.3".to_owned()],
             digest: format!("sha256:{}", "12".repeat(32)),
+            has_index: true,
             version_is_tag: Some(true),
             moved: vec![
                 TagOutcome {

@@ -24,7 +24,8 @@ pub(crate) fn render(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelec
 }
 
 fn image_block(image: &Image, plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> String {
-    let mut lines = vec![format!("{} {}", image.name, image.version)];
+    let kind = if image.has_index { "" } else { ", without an index" };
+    let mut lines = vec![format!("{} {}{kind}", image.name, image.version)];
     lines.extend(references(image).into_iter().map(|reference| format!("  → {reference}")));
     let mut rows = vec![["PLATFORM", "TARGET", "LINKER", "BASE", "TEMPLATE", "BINARIES"].map(str::to_owned)];
     rows.extend(image.platforms.iter().map(|platform| row(platform, toolchain, plan)));

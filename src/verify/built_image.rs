@@ -28,7 +28,8 @@ pub(crate) struct VerifiedImage {
 /// The digests of an image's index and manifests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageDigests {
-    pub index: String,
+    /// Digest that the tags point to: that of the index, or of the only manifest if there is no index.
+    pub image: String,
     /// Digest of the manifest for each platform.
     pub platforms: BTreeMap<Platform, String>,
 }
@@ -41,7 +42,8 @@ pub(crate) fn verify_layout(
     cache: &Cache,
     timings: &Timings,
 ) -> Result<VerifiedImage> {
-    let entries = platform_entries(image, layout.index.manifests())?;
+    check_index(image, layout)?;
+    let entries = platform_entries(image, &layout.manifests)?;
     let digests = entries.iter().map(|entry| entry.digest().to_string());
     let platforms = image.platforms.iter().map(|planned| planned.platform).zip(digests).collect();
     let options = VerifyOptions { policy: image.policy.clone(), ..VerifyOptions::default() };
@@ -53,7 +55,18 @@ pub(crate) fn verify_layout(
             check_config_platform(image, platform, config)?;
             Ok(check_binaries(image, planned, root, artifacts)?)
         })?;
-    Ok(VerifiedImage { digests: ImageDigests { index: layout.descriptor.digest().to_string(), platforms }, inspected })
+    Ok(VerifiedImage { digests: ImageDigests { image: layout.descriptor.digest().to_string(), platforms }, inspected })
+}
+
+/// Fails if the builder wrote an index for an image that must not have one, or none for an image that needs one.
+fn check_index(image: &Image, layout: &Layout) -> Result<(), Failure> {
+    match (image.has_index, layout.has_index()) {
+        (true, false) => Err(image_failure(&image.name, "the builder wrote a manifest instead of an index")
+            .hint("update BuildKit, or use `--engine embedded`")),
+        (false, true) => Err(image_failure(&image.name, "the builder wrote an index, but index = false")
+            .hint("remove attestations from `buildx-args`, or use `--engine embedded`")),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that every binary in the image is identical to the compiled one and is executable.

@@ -1,11 +1,12 @@
 //! Checks one platform's root file system and config by following the steps that start a container.
 
-use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
 
 use super::dynamic_link::{self, ProgramLinkage};
+use super::exec_chain::{self, StartedProgram};
 use super::exec_context::ExecContext;
-use super::{exec_chain, policy};
+use super::manifests::PlatformContents;
+use super::policy::{self, LinkedPrograms};
 use crate::config::policy::Policy;
 use crate::finding::{Finding, WRONG_BASE, printable};
 use crate::oci::rootfs::{FileContent, RegularFile, RootFs, file_name};
@@ -38,22 +39,18 @@ pub(crate) struct CheckedPlatform {
 pub(crate) fn check(
     root: &RootFs,
     platform: Platform,
-    config: &ImageConfiguration,
+    contents: &PlatformContents,
     policy: &Policy,
 ) -> CheckedPlatform {
-    let (context, mut findings) = ExecContext::new(root, platform, config);
+    let (context, mut findings) = ExecContext::new(root, platform, &contents.config);
     findings.extend(check_base(&context));
     let chain = exec_chain::follow(&context);
     findings.extend(chain.findings);
-    let mut programs: Vec<ProgramLinkage> = Vec::new();
-    for program in &chain.programs {
-        let linkage = dynamic_link::check(&context.with_user(program.user.clone()), &program.path);
-        findings.extend(linkage.findings.iter().cloned());
-        programs.push(linkage);
-    }
+    let main = link_programs(&context, &chain.programs, &mut findings);
+    let health_check = check_health_check(&context, &contents.health_check, &mut findings);
+    let programs = LinkedPrograms { main, health_check };
     findings.extend(policy::check(policy, &context, &programs));
-    // The last program is the main one. Any programs before it are shells and init programs.
-    let main_program = programs.last();
+    let main_program = programs.main_program();
     let facts = PlatformFacts {
         program: chain.program.as_deref().map(printable),
         libc: main_program.and_then(|program| program.libc.as_deref()).map(printable),
@@ -68,6 +65,39 @@ pub(crate) fn check(
         }
     }
     CheckedPlatform { facts, findings: unique }
+}
+
+/// Checks the dynamic loaders and libraries of programs.
+fn link_programs(
+    context: &ExecContext<'_>,
+    programs: &[StartedProgram],
+    findings: &mut Vec<Finding>,
+) -> Vec<ProgramLinkage> {
+    let mut linked = Vec::new();
+    for program in programs {
+        let linkage = dynamic_link::check(&context.with_user(program.user.clone()), &program.path);
+        findings.extend(linkage.findings.iter().cloned());
+        linked.push(linkage);
+    }
+    linked
+}
+
+/// Checks the programs that the health check runs. Skips findings that ENTRYPOINT or CMD has already caused.
+fn check_health_check(
+    context: &ExecContext<'_>,
+    command: &[String],
+    findings: &mut Vec<Finding>,
+) -> Vec<ProgramLinkage> {
+    let chain = exec_chain::follow_health_check(context, command);
+    let mut found = chain.findings;
+    let programs = link_programs(context, &chain.programs, &mut found);
+    found.retain(|finding| !findings.contains(finding));
+    // The finding about a missing program already names the health check.
+    if chain.program.is_some() {
+        found.iter_mut().for_each(|finding| finding.reason.push_str(" (used by HEALTHCHECK)"));
+    }
+    findings.extend(found);
+    programs
 }
 
 /// Returns the minimum glibc version that a program needs.

@@ -44,6 +44,9 @@ pub(crate) struct InspectedImage {
     pub reference: String,
     /// Digest of the index, or of the manifest if there is no index.
     pub digest: Option<String>,
+    /// Whether the image has an index. Without one, runtimes pull the image on any platform.
+    #[serde(rename = "index")]
+    pub has_index: bool,
     /// Findings about the index.
     pub findings: Vec<Finding>,
     /// Codes of the allowed findings about the index.
@@ -68,6 +71,19 @@ pub(crate) struct InspectedPlatform {
 }
 
 impl InspectedImage {
+    /// Returns a note on what the image gives up by having no index. Archives written by `docker save` never have one.
+    pub(crate) fn no_index_note(&self) -> Option<String> {
+        if self.has_index || self.digest.is_none() || self.platforms.is_empty() {
+            return None;
+        }
+        let platforms: Vec<&str> = self.platforms.iter().map(|platform| platform.platform.as_str()).collect();
+        Some(format!(
+            "{} is a manifest without an index: it supports only {}, but runtimes pull it on any platform",
+            self.reference,
+            platforms.join(", ")
+        ))
+    }
+
     /// Returns the findings about the index and about every platform.
     pub(crate) fn all_findings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().chain(self.platforms.iter().flat_map(|platform| &platform.findings))
@@ -124,10 +140,10 @@ const UPDATE_BOTH: &str = "publish the image again with a tool that updates the 
 
 impl Inspection<'_> {
     fn image(&self, manifests: ImageManifests<'_>) -> Result<InspectedImage> {
-        let ImageManifests { reference, digest, annotations, entries, mut findings, blobs } = manifests;
+        let ImageManifests { reference, digest, has_index, annotations, entries, mut findings, blobs } = manifests;
         let mut platforms: Vec<NamedPlatform> =
             entries.into_iter().map(|entry| NamedPlatform { name: platform_name(&entry), entry }).collect();
-        findings.extend(self.check_index(&platforms));
+        findings.extend(self.check_index(&platforms, has_index));
         findings.extend(check_annotations(&self.options.policy, &annotations));
         // Keep platforms that cannot be read, because they may be among the requested ones.
         platforms.retain(|platform| self.is_requested(&platform.name) || platform.name == UNKNOWN);
@@ -137,7 +153,7 @@ impl Inspection<'_> {
             self.platform(platform, &layers)
         })?;
         let allowed = self.take_allowed(&mut findings);
-        Ok(InspectedImage { reference, digest, findings, allowed, platforms: inspected })
+        Ok(InspectedImage { reference, digest, has_index, findings, allowed, platforms: inspected })
     }
 
     fn is_requested(&self, name: &str) -> bool {
@@ -151,8 +167,9 @@ impl Inspection<'_> {
         allowed.map(|finding| finding.code.to_string()).collect()
     }
 
-    /// Checks that the index contains every required platform and lists no platform twice.
-    fn check_index(&self, platforms: &[NamedPlatform]) -> Vec<Finding> {
+    /// Checks that the index, or the image without an index, contains every required platform and lists no platform
+    /// twice.
+    fn check_index(&self, platforms: &[NamedPlatform], has_index: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut seen = BTreeSet::new();
         for NamedPlatform { name, .. } in platforms {
@@ -167,7 +184,8 @@ impl Inspection<'_> {
         for platform in expected.into_iter().filter(|platform| !seen.contains(platform.name())) {
             let existing = seen.iter().copied().collect::<Vec<_>>().join(", ");
             let except = if existing.is_empty() { String::new() } else { format!(", only {existing}") };
-            let reason = format!("the index does not contain {}{except}", long_name(platform.name()));
+            let container = if has_index { "index" } else { "image" };
+            let reason = format!("the {container} does not contain {}{except}", long_name(platform.name()));
             let fix = format!("publish this platform too: `--platform {platform}`");
             findings.push(MISSING_PLATFORM.finding(reason, fix).for_platform(platform.name()));
         }
@@ -241,7 +259,7 @@ impl Inspection<'_> {
         // Checking an incomplete file system would produce false findings.
         if let Some(root) = merge_layers(contents, layers, &mut findings) {
             (self.extra_check)(platform, &root, &contents.config)?;
-            let checked = check_platform::check(&root, platform, &contents.config, &self.options.policy);
+            let checked = check_platform::check(&root, platform, contents, &self.options.policy);
             facts = checked.facts;
             findings.extend(checked.findings);
         }

@@ -8,11 +8,13 @@ use anyhow::Result;
 use camino::Utf8Path;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::blobs::{Archive, Blobs, LayerBlob, ReadError};
 use crate::error::{Class, Failure};
 use crate::finding::{Finding, NESTED_INDEX, NO_IMAGE, UNREADABLE, printable};
 use crate::oci::cache::Cache;
+use crate::oci::health_check::health_check_command;
 use crate::oci::layout::{Layout, descriptor_platform, format_platform, is_attestation};
 use crate::oci::reference::repository_name;
 use crate::oci::transport::ImageLocation;
@@ -24,6 +26,7 @@ pub(crate) struct ImageManifests<'a> {
     pub reference: String,
     /// Digest of the index, or of the manifest if there is no index.
     pub digest: Option<String>,
+    pub has_index: bool,
     pub annotations: HashMap<String, String>,
     pub entries: Vec<PlatformEntry>,
     pub findings: Vec<Finding>,
@@ -42,6 +45,8 @@ pub(crate) struct PlatformEntry {
 /// A platform's config, and the layers and annotations from its manifest.
 pub(crate) struct PlatformContents {
     pub config: ImageConfiguration,
+    /// Program that the health check runs, with its arguments. Empty if there is no health check.
+    pub health_check: Vec<String>,
     pub layers: Vec<LayerBlob>,
     /// Total size of the stored config and layers, in bytes. `None` if unknown.
     pub size: Option<u64>,
@@ -92,7 +97,12 @@ pub(crate) fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
     let blobs = Arc::new(Blobs::Layout(layout.dir.clone()));
     let digest = Some(layout.descriptor.digest().to_string());
     let mut image = ImageManifests::new(layout.dir.as_str(), digest, blobs);
-    image.add_index(&layout.read(&layout.descriptor)?)?;
+    let bytes = layout.read(&layout.descriptor)?;
+    if layout.has_index() {
+        image.add_index(&bytes)?;
+    } else {
+        image.add_manifest(&bytes, None)?;
+    }
     Ok(image)
 }
 
@@ -106,6 +116,7 @@ impl<'a> ImageManifests<'a> {
         ImageManifests {
             reference: printable(reference),
             digest,
+            has_index: false,
             annotations: HashMap::new(),
             entries: Vec::new(),
             findings: Vec::new(),
@@ -125,6 +136,7 @@ impl<'a> ImageManifests<'a> {
 
     /// Adds all platforms that an index lists.
     fn add_index(&mut self, index: &[u8]) -> Result<()> {
+        self.has_index = true;
         let index: ImageIndex = match serde_json::from_slice(index) {
             Ok(index) => index,
             Err(error) => {
@@ -204,12 +216,28 @@ fn read_contents(manifest: &[u8], blobs: &Blobs<'_>) -> Result<PlatformContents,
     };
     let manifest: ImageManifest = serde_json::from_slice(manifest).map_err(|error| unreadable("manifest", error))?;
     let config = blobs.read_document(manifest.config())?;
-    let config = serde_json::from_slice(&config).map_err(|error| unreadable("config", error))?;
+    let ConfigDocument { config, health_check } = read_config(&config).map_err(|error| unreadable("config", error))?;
     Ok(PlatformContents {
         config,
+        health_check,
         layers: manifest.layers().iter().cloned().map(|layer| LayerBlob::Blob(Box::new(layer))).collect(),
         size: Some(manifest.config().size() + manifest.layers().iter().map(Descriptor::size).sum::<u64>()),
         annotations: manifest.annotations().clone().unwrap_or_default(),
+    })
+}
+
+/// The parsed contents of a config.
+struct ConfigDocument {
+    config: ImageConfiguration,
+    health_check: Vec<String>,
+}
+
+/// Parses a config twice, because [`ImageConfiguration`] does not include Docker's health check.
+fn read_config(bytes: &[u8]) -> serde_json::Result<ConfigDocument> {
+    let document: Value = serde_json::from_slice(bytes)?;
+    Ok(ConfigDocument {
+        config: serde_json::from_slice(bytes)?,
+        health_check: health_check_command(&document["config"]),
     })
 }
 
@@ -325,9 +353,11 @@ impl DockerArchiveImage {
         let config = archive
             .read(&self.config)?
             .ok_or_else(|| unreadable(format!("the archive does not contain the config {}", self.config)))?;
-        let config = serde_json::from_slice(&config).map_err(|error| unreadable(format!("invalid config: {error}")))?;
+        let ConfigDocument { config, health_check } =
+            read_config(&config).map_err(|error| unreadable(format!("invalid config: {error}")))?;
         Ok(PlatformContents {
             config,
+            health_check,
             layers: self.layers.iter().cloned().map(LayerBlob::File).collect(),
             size: [&self.config].into_iter().chain(&self.layers).map(|name| archive.size(name)).sum(),
             annotations: HashMap::new(),

@@ -9,10 +9,25 @@ use crate::config::policy::{Policy, RequiredMetadata};
 use crate::finding::{DENIED_LIBRARY, Finding, MISSING_ANNOTATION, MISSING_LABEL, NOT_STATIC, ROOT_USER, TOO_LARGE};
 use crate::ui::size;
 
-/// Checks one platform against the policy. `programs` are the programs that the container starts.
-pub(crate) fn check(policy: &Policy, context: &ExecContext<'_>, programs: &[ProgramLinkage]) -> Vec<Finding> {
+/// The programs that a container runs.
+pub(crate) struct LinkedPrograms {
+    /// Programs that ENTRYPOINT and CMD start, in the order in which they start.
+    pub main: Vec<ProgramLinkage>,
+    /// Programs that the health check runs.
+    pub health_check: Vec<ProgramLinkage>,
+}
+
+impl LinkedPrograms {
+    /// Returns the last program that ENTRYPOINT and CMD start. Those before it are shells and init programs.
+    pub(crate) fn main_program(&self) -> Option<&ProgramLinkage> {
+        self.main.last()
+    }
+}
+
+/// Checks one platform against the policy.
+pub(crate) fn check(policy: &Policy, context: &ExecContext<'_>, programs: &LinkedPrograms) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for program in programs {
+    for program in programs.main.iter().chain(&programs.health_check) {
         let denied = |library: &&String| policy.deny_needed.iter().any(|glob| glob.matches(library));
         findings.extend(program.libraries.iter().filter(denied).map(|library| {
             DENIED_LIBRARY
@@ -23,8 +38,8 @@ pub(crate) fn check(policy: &Policy, context: &ExecContext<'_>, programs: &[Prog
                 .in_file(format!("/{}", program.path))
         }));
     }
-    // Only the last program must be static. The shells and init programs before it may be dynamically linked.
-    if let Some(program) = programs.last()
+    // Only the main program must be static. Shells, init programs and health checks may be dynamically linked.
+    if let Some(program) = programs.main_program()
         && policy.static_only
         && program.is_dynamic
     {

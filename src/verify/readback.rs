@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use oci_spec::image::Descriptor;
 
 use super::built_image::ImageDigests;
 use super::error::{CONCURRENT_PUSH_HINT, INSPECT_INDEX_HINT, image_failure};
@@ -13,20 +12,15 @@ use crate::platform::Platform;
 use crate::registry::{Access, Registry};
 use crate::threads::parallel;
 
-/// Checks that a registry serves the pushed index with its manifests, configs and layers. Called before any tag moves.
+/// Checks that a registry serves the pushed image with its manifests, configs and layers. Called before any tag moves.
 pub(crate) fn check_pushed(image: &Image, repository: &str, pushed: &ImageDigests, registry: &Registry) -> Result<()> {
-    let reference = format!("{repository}@{}", pushed.index);
-    let served = registry.fetch_manifest(&reference)?;
-    if !served.is_index() {
-        let problem = format!("{reference} has media type {}, expected an image index", served.media_type);
-        return Err(image_failure(&image.name, problem).hint(INSPECT_INDEX_HINT).into());
-    }
-    let index = served.index()?;
-    let entries = platform_entries(image, index.manifests())?;
-    let entries: Vec<(Platform, &Descriptor)> =
-        image.platforms.iter().map(|planned| planned.platform).zip(entries).collect();
-    let layers = parallel(&entries, |(platform, entry)| {
-        check_pushed_platform(image, repository, pushed, *platform, entry, registry)
+    let entries = if image.has_index {
+        read_index(image, repository, pushed, registry)?
+    } else {
+        image.platforms.iter().map(|planned| (planned.platform, pushed.image.clone())).collect()
+    };
+    let layers = parallel(&entries, |(platform, digest)| {
+        check_pushed_platform(image, repository, pushed, *platform, digest, registry)
     })?;
     let layers: BTreeSet<String> = layers.into_iter().flatten().collect();
     let layers: Vec<String> = layers.into_iter().collect();
@@ -41,19 +35,36 @@ pub(crate) fn check_pushed(image: &Image, repository: &str, pushed: &ImageDigest
     Ok(())
 }
 
+/// Reads the pushed index, and returns the digest of each platform's manifest.
+fn read_index(
+    image: &Image,
+    repository: &str,
+    pushed: &ImageDigests,
+    registry: &Registry,
+) -> Result<Vec<(Platform, String)>> {
+    let reference = format!("{repository}@{}", pushed.image);
+    let served = registry.fetch_manifest(&reference)?;
+    if !served.is_index() {
+        let problem = format!("{reference} has media type {}, expected an image index", served.media_type);
+        return Err(image_failure(&image.name, problem).hint(INSPECT_INDEX_HINT).into());
+    }
+    let index = served.index()?;
+    let digests = platform_entries(image, index.manifests())?.into_iter().map(|entry| entry.digest().to_string());
+    Ok(image.platforms.iter().map(|planned| planned.platform).zip(digests).collect())
+}
+
 /// Checks the manifest and config of one platform, and returns the digests of its layers.
 fn check_pushed_platform(
     image: &Image,
     repository: &str,
     pushed: &ImageDigests,
     platform: Platform,
-    entry: &Descriptor,
+    digest: &str,
     registry: &Registry,
 ) -> Result<Vec<String>> {
-    let digest = entry.digest().to_string();
-    let expected = pushed.platforms.get(&platform);
-    if expected != Some(&digest) {
-        let expected = expected.map_or("nothing", String::as_str);
+    let expected = pushed.platforms.get(&platform).map(String::as_str);
+    if expected != Some(digest) {
+        let expected = expected.unwrap_or("nothing");
         let problem = format!("{repository} serves {digest} for {platform}, but {expected} was built");
         return Err(image_failure(&image.name, problem).hint(CONCURRENT_PUSH_HINT).into());
     }
@@ -62,12 +73,12 @@ fn check_pushed_platform(
     Ok(manifest.layers().iter().map(|layer| layer.digest().to_string()).collect())
 }
 
-/// Checks that every tag points to the pushed index.
-pub(crate) fn check_tags(image: &Image, repository: &str, index_digest: &str, registry: &Registry) -> Result<()> {
+/// Checks that every tag points to the pushed image, whose digest is `pushed`.
+pub(crate) fn check_tags(image: &Image, repository: &str, pushed: &str, registry: &Registry) -> Result<()> {
     for tag in &image.tags {
         let served = registry.fetch_manifest(&format!("{repository}:{tag}"))?.digest;
-        if served != index_digest {
-            let problem = format!("{repository}:{tag} points to {served}, but {index_digest} was pushed");
+        if served != pushed {
+            let problem = format!("{repository}:{tag} points to {served}, but {pushed} was pushed");
             return Err(image_failure(&image.name, problem).hint(CONCURRENT_PUSH_HINT).into());
         }
     }

@@ -100,6 +100,8 @@ fn schema_rejects_values_that_plan_rejects() {
         "files = [{ from = 'Cargo.toml', to = '/x/' }]",
         "files = [{ from = 'Cargo.toml', to = '/x', mode = '9' }]",
         "compression-level = 23\ncompression = 'zstd'",
+        "annotations = { 'indx:org.example.a' = '1' }",
+        "annotations = { 'index:' = '1' }",
         "[images.Web]\nbins = ['app']",
     ] {
         Project::with_config(config).run(&["plan"]).fails(3).finish();

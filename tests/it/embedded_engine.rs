@@ -71,20 +71,24 @@ fn embedded_engine_names_what_needs_buildx() {
     snapshot!(embedded, without, unsupported);
 }
 
-/// An image based on scratch must contain its entrypoint and its user.
+/// An image based on scratch must contain its entrypoint, its user and the program of its health check.
 #[test]
 fn image_that_cannot_start_is_rejected_before_compiling() {
     let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
-    let seen =
-        ["entrypoint = ['/opt/app']", "entrypoint = ['ap']", "user = 'bob'", "template = 'my.j2'\nuser = 'nonroot'"]
-            .map(|config| {
-                let project =
-                    Project::with_config(&format!("platforms = ['linux/amd64']\n{config}")).file("my.j2", template);
-                ["embedded", "buildx"].map(|engine| {
-                    let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
-                    let finished = project.run(&["build", "--engine", engine]).path_first(&docker).fails(3).finish();
-                    finished.stderr_lacks("Compiling").stderr_lacks("Building")
-                })
-            });
+    let seen = [
+        "entrypoint = ['/opt/app']",
+        "entrypoint = ['ap']",
+        "user = 'bob'",
+        "template = 'my.j2'\nuser = 'nonroot'",
+        "healthcheck = { cmd = ['curl', '-f', 'localhost'] }",
+    ]
+    .map(|config| {
+        let project = Project::with_config(&format!("platforms = ['linux/amd64']\n{config}")).file("my.j2", template);
+        ["embedded", "buildx"].map(|engine| {
+            let docker = Fakes::new().program("docker", HEALTHY_DOCKER);
+            let finished = project.run(&["build", "--engine", engine]).path_first(&docker).fails(3).finish();
+            finished.stderr_lacks("Compiling").stderr_lacks("Building")
+        })
+    });
     snapshot!(seen);
 }

@@ -15,6 +15,7 @@
 
 mod support;
 
+mod annotations;
 mod architecture;
 mod bad_input;
 mod bases;
@@ -36,6 +37,7 @@ mod init;
 mod linkers;
 mod man;
 mod outputs;
+mod plain_manifests;
 mod plan;
 mod preflight;
 mod publish_stages;

@@ -35,16 +35,21 @@ pub(crate) struct BuildCommand {
 }
 
 impl BuildxEngine<'_> {
-    /// Returns the commands that build an image: a single command for all platforms or, if the builder has several
-    /// nodes, one command for each platform. buildx cannot write a single layout for an image built by several nodes.
+    /// Returns the commands that build an image: a single command for all platforms or, if several nodes may build them,
+    /// one command for each platform. buildx cannot write a single layout for an image built by several nodes.
     pub(crate) fn commands(&self, image: &Image, staged: &StagedContext) -> Vec<BuildCommand> {
         let platforms: Vec<Platform> = image.platforms.iter().map(|platform| platform.platform).collect();
-        if !self.builder.is_multi_node {
+        if !self.is_split(image) {
             return vec![self.command(image, staged, &platforms, staged.dir.join("oci"))];
         }
         let parts = self.paths.work_dir().join("+nodes").join(&image.name);
         let part = |platform: &Platform| parts.join(platform.stage_suffix());
         platforms.iter().map(|platform| self.command(image, staged, &[*platform], part(platform))).collect()
+    }
+
+    /// Reports whether each platform of an image is built with its own command.
+    fn is_split(&self, image: &Image) -> bool {
+        self.builder.is_multi_node && image.platforms.len() > 1
     }
 
     /// Returns the command that builds an image for `platforms` into an OCI layout.
@@ -61,15 +66,19 @@ impl BuildxEngine<'_> {
         if let Some(name) = &self.builder.name {
             cmd = cmd.args(["--builder", name]);
         }
-        // Write an index even for a single platform, because Docker does not check the architecture of an image without
-        // an index.
-        cmd = cmd.args(["--build-arg", "BUILDKIT_MULTI_PLATFORM=1"]);
+        if image.has_index {
+            // Without this argument, BuildKit writes an index only for several platforms.
+            cmd = cmd.args(["--build-arg", "BUILDKIT_MULTI_PLATFORM=1"]);
+        }
         let options = &image.buildx;
         for (name, value) in staged.dockerfile.build_args.iter().chain(&options.build_args) {
             cmd = cmd.args(["--build-arg", &format!("{name}={value}")]);
         }
-        for (key, value) in &image.annotations {
-            cmd = cmd.args(["--annotation", &format!("index:{key}={value}")]);
+        // An annotation of both needs two flags, because buildx 0.13 does not add `index,manifest:NAME` to the index.
+        for (target, annotations) in [("index", &image.annotations), ("manifest", &image.manifest_annotations)] {
+            for (name, value) in annotations {
+                cmd = cmd.args(["--annotation", &format!("{target}:{name}={value}")]);
+            }
         }
         // Provenance is disabled by default because it contains the build time, which would change the digest with
         // every build.
@@ -110,7 +119,7 @@ impl BuildxEngine<'_> {
             })
         })?;
         let dir = staged.dir.join("oci");
-        if self.builder.is_multi_node {
+        if self.is_split(image) {
             let parts = commands.iter().map(|command| Layout::open(&command.layout_dir)).collect::<Result<Vec<_>>>()?;
             layout::merge(&dir, &parts)?;
         }

@@ -222,6 +222,7 @@ fn write_layout(
             base_layers: base.map_or(&[], |base| &base.layers),
             config: &platform.config,
             added: &added,
+            annotations: &image.image.manifest_annotations,
             source_date_epoch,
         })?;
         manifests.push((platform.platform, manifest.descriptor.clone()));
@@ -229,9 +230,15 @@ fn write_layout(
         files.extend(base.iter().flat_map(|base| base.layers.clone()));
         blobs.extend([config, manifest]);
     }
-    let index = manifest::index(&manifests, &image.image.annotations)?;
-    let descriptor = index.descriptor.clone();
-    blobs.push(index);
+    let descriptor = match &manifests[..] {
+        [(_, manifest)] if !image.image.has_index => manifest.clone(),
+        _ => {
+            let index = manifest::index(&manifests, &image.image.annotations)?;
+            let descriptor = index.descriptor.clone();
+            blobs.push(index);
+            descriptor
+        }
+    };
     layout::write(&image.layout_dir, &blobs, &files, &descriptor)?;
     Layout::open(&image.layout_dir)
 }

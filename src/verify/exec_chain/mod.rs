@@ -1,5 +1,5 @@
-//! Finds the programs that a container starts: follows ENTRYPOINT and CMD through PATH, links, `#!` lines, shells and
-//! wrapper programs (image-spec, config.md; execve(2)).
+//! Finds the programs that a container starts: follows ENTRYPOINT and CMD, or the health check, through PATH, links,
+//! `#!` lines, shells and wrapper programs (image-spec, config.md; execve(2)).
 
 mod requester;
 #[cfg(test)]
@@ -15,7 +15,7 @@ use crate::shell::{self, ScriptCommand};
 /// The chain of programs that a container starts.
 #[derive(Debug, Default)]
 pub(crate) struct ExecChain {
-    /// Path of the file that ENTRYPOINT starts, or CMD if there is no ENTRYPOINT.
+    /// Path of the file that the first command starts. For an image, ENTRYPOINT or, without ENTRYPOINT, CMD.
     pub program: Option<String>,
     /// Executed ELF files in the order in which they start, without duplicates.
     pub programs: Vec<StartedProgram>,
@@ -51,13 +51,22 @@ pub(crate) fn follow(context: &ExecContext<'_>) -> ExecChain {
         );
         return ExecChain { findings: vec![finding], ..ExecChain::default() };
     }
+    trace(context, &words, &Requester::Config)
+}
+
+/// Follows the command of an image's health check to all the programs that it runs. The command may be empty.
+pub(crate) fn follow_health_check(context: &ExecContext<'_>, command: &[String]) -> ExecChain {
+    trace(context, command, &Requester::HealthCheck)
+}
+
+fn trace(context: &ExecContext<'_>, words: &[String], requester: &Requester) -> ExecChain {
     let mut tracer = Tracer {
         context: context.with_user(context.user.clone()),
         active: Vec::new(),
         finished: Vec::new(),
         chain: ExecChain::default(),
     };
-    tracer.run(&words, &Requester::Config, Depth::default());
+    tracer.run(words, requester, Depth::default());
     tracer.chain
 }
 

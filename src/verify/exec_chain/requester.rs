@@ -5,8 +5,10 @@ use crate::finding::{Finding, INTERPRETER_MISSING, PROGRAM_NOT_FOUND};
 /// What starts a program: the image's config, another program, or a script.
 #[derive(Debug, Clone)]
 pub(super) enum Requester {
-    /// The image's config.
+    /// ENTRYPOINT or CMD in the image's config.
     Config,
+    /// The health check in the image's config.
+    HealthCheck,
     /// Another program or a script, identified by its absolute path.
     Program(String),
     /// The `#!` line of the script at this absolute path.
@@ -38,6 +40,10 @@ impl Requester {
             Requester::Config => PROGRAM_NOT_FOUND.finding(
                 format!("{reason}, but the image's ENTRYPOINT or CMD runs it"),
                 "copy the program into the image, or run an existing one: entrypoint = [\"…\"]",
+            ),
+            Requester::HealthCheck => PROGRAM_NOT_FOUND.finding(
+                format!("{reason}, but the image's HEALTHCHECK runs it"),
+                "copy the program into the image, or run an existing one: healthcheck = { cmd = [\"/usr/local/bin/app\", \"…\"] }",
             ),
             Requester::Program(parent) => PROGRAM_NOT_FOUND.finding(
                 format!("{reason}, but {parent} starts it"),

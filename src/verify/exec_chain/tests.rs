@@ -49,14 +49,36 @@ fn root() -> RootFs {
     root
 }
 
-fn chain(entrypoint: &[&str], user: &str) -> ExecChain {
+/// Follows an entrypoint, or the command of a health check.
+fn chain_of(entrypoint: &[&str], health_check: Option<&[&str]>, user: &str) -> ExecChain {
     let config = serde_json::json!({
         "architecture": "arm64", "os": "linux", "rootfs": { "type": "layers", "diff_ids": [] },
         "config": { "Entrypoint": entrypoint, "User": user, "WorkingDir": "/run" },
     });
     let (root, config) = (root(), serde_json::from_value(config).unwrap());
     let (context, _) = ExecContext::new(&root, "linux/arm64".parse().unwrap(), &config);
-    follow(&context)
+    match health_check {
+        Some(words) => follow_health_check(&context, &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()),
+        None => follow(&context),
+    }
+}
+
+fn chain(entrypoint: &[&str], user: &str) -> ExecChain {
+    chain_of(entrypoint, None, user)
+}
+
+#[test]
+fn reports_health_checks_that_cannot_run() {
+    for (command, expected) in [
+        (&[][..], None),
+        (&["app", "health"], None),
+        (&["/gone"], Some("/gone is not in the image, but the image's HEALTHCHECK runs it")),
+        (&["sh", "-c", "/gone || exit 1"], Some("/gone is not in the image, but /usr/bin/sh starts it")),
+    ] {
+        let found = chain_of(&[], Some(command), "").findings;
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, Vec::from_iter(expected), "{command:?}");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Images for the `verify` documentation: a good one, and two that reproduce mistakes of a real project.
+//! Images for the `verify` documentation: a good one, two that reproduce mistakes of a real project, and one whose health
+//! check cannot run.
 
 use super::binaries::{bare_static, glibc, glibc_stub};
 use super::image::{Image, Layout};
@@ -6,7 +7,7 @@ use super::layer::{Bytes, file, program, text};
 use super::roots::{slim, triple_and_loader};
 
 /// Returns each image with the directory in which the documentation places it.
-pub fn layouts() -> [(&'static str, Layout); 3] {
+pub fn layouts() -> [(&'static str, Layout); 4] {
     let hello = |platform, arch| {
         let path = "usr/local/bin/hello";
         Image::new(platform).layer([program(path, &bare_static(arch))]).entrypoint(&["/usr/local/bin/hello"])
@@ -21,8 +22,12 @@ pub fn layouts() -> [(&'static str, Layout); 3] {
                 core("linux/arm64", "arm64", &glibc("arm64", "2.34")),
             ]),
         ),
+        ("web", hello("linux/amd64", "amd64").layer(slim("amd64")).healthcheck(&["CMD-SHELL", HEALTH_CHECK]).into()),
     ]
 }
+
+/// A common health check, on a base that does not contain curl.
+const HEALTH_CHECK: &str = "curl -fsS http://localhost:8080/health || exit 1";
 
 /// Creates an image with a program on Debian 11, which has glibc 2.31.
 fn core(platform: &'static str, arch: &str, core: &Bytes) -> Image {

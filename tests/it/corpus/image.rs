@@ -62,7 +62,8 @@ impl Image {
         self
     }
 
-    fn with(mut self, name: &str, value: Value) -> Image {
+    /// Sets a key of the config's `config` object.
+    pub fn with(mut self, name: &str, value: Value) -> Image {
         self.config[name] = value;
         self
     }
@@ -73,6 +74,11 @@ impl Image {
 
     pub fn cmd(self, words: &[&str]) -> Image {
         self.with("Cmd", json!(words))
+    }
+
+    /// Sets the `Test` of Docker's health check.
+    pub fn healthcheck(self, test: &[&str]) -> Image {
+        self.with("Healthcheck", json!({"Test": test}))
     }
 
     pub fn user(self, user: &str) -> Image {

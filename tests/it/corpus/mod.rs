@@ -121,6 +121,11 @@ fn verify_finds_programs_that_cannot_start() {
 }
 
 #[test]
+fn verify_finds_health_checks_that_cannot_run() {
+    check(&broken::health_checks::cases());
+}
+
+#[test]
 fn verify_finds_missing_permissions() {
     check(&broken::permissions::cases());
 }

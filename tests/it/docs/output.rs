@@ -18,7 +18,7 @@ fn terminal(output: &Output) -> String {
 fn output_of_verify() {
     let project = Project::empty();
     for ((directory, layout), name) in
-        history::layouts().into_iter().zip(["verify-hello", "verify-arm64", "verify-glibc"])
+        history::layouts().into_iter().zip(["verify-hello", "verify-arm64", "verify-glibc", "verify-health-check"])
     {
         layout.write(&project.path().join(directory));
         let args = format!("verify oci:{directory}");

@@ -62,6 +62,9 @@ fn compare(project: &Project, name: &str, platforms: &[&str]) {
     let [buildx, embedded] = published.each_ref().map(|published| manifest(published)["annotations"].clone());
     assert_eq!(buildx, embedded, "{name}");
     for platform in platforms {
+        let annotations = |published: &String| platform_manifest(published, platform)["annotations"].clone();
+        let [buildx, embedded] = published.each_ref().map(annotations);
+        assert_eq!(buildx, embedded, "{name} {platform}");
         let [buildx, embedded] = published.each_ref().map(|published| root(published, platform));
         for path in buildx.keys().chain(embedded.keys()) {
             assert_eq!(buildx.get(path), embedded.get(path), "{name} {platform} /{path} (buildx, embedded)");
@@ -97,6 +100,7 @@ fn settings() -> Value {
     json!({
         "env": { "A": "1 \"2\" $3", "PATH": "/app:/bin", "LINES": "a\nb" },
         "labels": { "x.y/z": "v $w" },
+        "annotations": { "x.y/both": "a, \"b\" = $c", "index:x.y/index": "i", "manifest:x.y/manifest": "m" },
         "expose": [8080, "53/udp"],
         "volumes": ["/data"],
         "user": "1000:1000",
@@ -152,7 +156,7 @@ fn engines_agree_on_a_custom_template() {
         ARG TARGETARCH\nARG GREETING=\"hello you\"\nENV GREETING=$GREETING ON=${TARGETARCH} PATH=/opt/bin:$PATH\n\
         WORKDIR /opt\nCOPY --chown=10:20 --chmod=750 {{ binaries[0].source }} bin/\nWORKDIR sub\n\
         {% include \"contents\" %}\nUSER nobody\nCMD [\"x\"]\nENTRYPOINT [\"/usr/local/bin/app\"]\n\
-        HEALTHCHECK --interval=0s --timeout=1.5s CMD x $y\nSTOPSIGNAL int\n# a comment\nLABEL a=b \\\n  c=\"d e\"\nEXPOSE 1 2/udp\nVOLUME /v /w\nSHELL [\"/bin/sh\", \"-ec\"]\nCMD echo hi\n";
+        HEALTHCHECK --interval=0s --timeout=1.5s CMD echo x $y\nSTOPSIGNAL int\n# a comment\nLABEL a=b \\\n  c=\"d e\"\nEXPOSE 1 2/udp\nVOLUME /v /w\nSHELL [\"/bin/sh\", \"-ec\"]\nCMD echo hi\n";
     let settings = json!({ "base": base, "template": "my.j2", "files": [{ "from": "data", "to": "/bin/data" }] });
     let project = project(&settings).file("my.j2", template);
     compare(&project, "own", &["linux/amd64"]);

@@ -65,7 +65,7 @@ fn skopeo_and_docker_read_layouts_and_archives() {
         "",
         &format!("base = '{base}'"),
         "compression = 'zstd'",
-        "files = [{ from = 'src', to = '/src' }]\nworkdir = '/w'\nhealthcheck = { cmd = ['/x'] }",
+        "files = [{ from = 'src', to = '/src' }]\nworkdir = '/w'\nhealthcheck = { cmd = ['/usr/local/bin/app'] }",
     ] {
         let project = project().file("multiarch.toml", config);
         let args = [

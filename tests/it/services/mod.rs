@@ -16,6 +16,7 @@ mod full_disk;
 mod init;
 mod interop;
 mod man;
+mod plain_manifests;
 mod publish;
 mod publish_failures;
 mod registry;

@@ -1,5 +1,6 @@
 //! Broken images. The name of each case describes its defect.
 
+pub mod health_checks;
 pub mod libraries;
 pub mod machines;
 pub mod manifests;
@@ -9,6 +10,13 @@ pub mod programs;
 use crate::corpus::case::Case;
 
 pub fn cases() -> Vec<Case> {
-    let all = [machines::cases(), libraries::cases(), programs::cases(), permissions::cases(), manifests::cases()];
+    let all = [
+        machines::cases(),
+        libraries::cases(),
+        programs::cases(),
+        health_checks::cases(),
+        permissions::cases(),
+        manifests::cases(),
+    ];
     all.into_iter().flatten().collect()
 }

@@ -2,6 +2,7 @@
 
 mod entrypoints;
 mod files;
+mod health_checks;
 mod libraries;
 mod policies;
 
@@ -12,7 +13,8 @@ use crate::corpus::layer::{Entry, program};
 use crate::corpus::roots::slim;
 
 pub fn cases() -> Vec<Case> {
-    [files::cases(), libraries::cases(), policies::cases(), entrypoints::cases()].into_iter().flatten().collect()
+    let all = [files::cases(), libraries::cases(), policies::cases(), entrypoints::cases(), health_checks::cases()];
+    all.into_iter().flatten().collect()
 }
 
 pub(super) fn amd64() -> Image {
