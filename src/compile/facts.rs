@@ -119,6 +119,8 @@ pub(crate) struct TargetFacts {
     pub other_libc_gcc: Option<String>,
     /// The variables in [`c_variable_names::C_VARIABLES`] that the user has set for this target in the environment.
     pub user_variables: BTreeSet<&'static str>,
+    /// The `links` keys of crates whose build scripts cargo's configuration overrides for this target.
+    pub overridden_links: BTreeSet<String>,
 }
 
 /// Headers and libraries for a target triple, unpacked from Debian packages.

@@ -16,6 +16,7 @@ pub(crate) mod dependency_summary;
 pub(crate) mod diagnose;
 pub(crate) mod facts;
 pub(crate) mod known_issues;
+pub(crate) mod link_overrides;
 pub(crate) mod linked_libraries;
 pub(crate) mod linker;
 pub(crate) mod probe;

@@ -14,7 +14,7 @@ use super::cross::Cross;
 use super::facts::{BuildFacts, Facts, HostTools, PathRemap, RustToolchain, TargetFacts, UserEnv};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::{self, apt};
-use super::{CompileRequest, c_variable_names, cargo_tree};
+use super::{CompileRequest, c_variable_names, cargo_tree, link_overrides};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure, message_with_causes};
 use crate::platform::Platform;
@@ -202,6 +202,7 @@ fn target_facts(
         other_libc_gcc: if gcc.is_none() { find_gcc(&triple.replace("-musl", "-gnu")) } else { None },
         gcc,
         user_variables: c_variable_names::set_for_target(triple, &facts.env.variables),
+        overridden_links: link_overrides::find(triple, &std::env::current_dir()?, cargo_home().as_deref()),
     })
 }
 

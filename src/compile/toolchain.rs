@@ -9,7 +9,7 @@ use super::c_env::{self, CEnv};
 use super::cargo_command::{self, CargoCommands, CargoRun};
 use super::facts::Facts;
 use super::linker::types::{Linker, LinkerSelection};
-use super::linker::{self, known_issue_check};
+use super::linker::{self, known_issue_check, system_library_check};
 use super::probe::{self, Probed};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::apt;
@@ -161,6 +161,9 @@ fn select(request: CompileRequest, facts: Facts, mut problems: Vec<Problem>) -> 
         let (facts, platforms) = (facts.build(&build.settings), build.name());
         if let Err(failure) = known_issue_check::check_zig(&facts, &selection.linker, &platforms) {
             problems.push(Problem::for_target(Requirement::SupportedCrates, &build.settings.triple, failure));
+        }
+        if let Err(failure) = system_library_check::check(&facts, &selection.linker, &platforms) {
+            problems.push(Problem::for_target(Requirement::SystemLibraries, &build.settings.triple, failure));
         }
         notes.extend(linker::note(&facts, &selection.linker, &platforms));
         c_notes.extend(c_env::note(&facts));

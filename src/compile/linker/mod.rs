@@ -3,6 +3,7 @@
 pub(crate) mod errors;
 pub(crate) mod known_issue_check;
 pub(crate) mod requested;
+pub(crate) mod system_library_check;
 pub(crate) mod types;
 
 use self::errors::{no_c_compiler, no_linker, sysroot_by_hand};
