@@ -8,7 +8,7 @@ use super::findings;
 use super::prepare::Prepared;
 use crate::compile::Artifacts;
 use crate::image::buildx::BuildxEngine;
-use crate::image::embedded::{self, StagedImage};
+use crate::image::embedded::{self, PreparedImage, StagedImage};
 use crate::image::engine::Engine;
 use crate::image::{build_context, export};
 use crate::oci::cache::Cache;
@@ -19,7 +19,7 @@ use crate::report::{Report, ReportInputs, ReportedImage, TagOutcome};
 use crate::threads::{CancelToken, Stages};
 use crate::ui::Ui;
 use crate::verify::smoke::{self, SmokeResults};
-use crate::verify::{VerifiedImage, verify_layout};
+use crate::verify::{VerifiedImage, before_compiling, verify_layout};
 
 /// The compiled binaries and the verified images, before anything is tagged.
 pub(crate) struct BuildOutput {
@@ -78,6 +78,7 @@ fn compile<'env>(
     let epoch = plan.source_date_epoch;
     let (finished, binaries) = mpsc::channel();
     let images = embedded::prepare(embedded_images(prepared), &prepared.pulled_bases, epoch)?;
+    check_before_compiling(&images, prepared, ui)?;
     if images.is_empty() {
         drop(binaries);
         let artifacts = prepared.source.binaries(&finished, cancel, ui)?;
@@ -92,6 +93,19 @@ fn compile<'env>(
     let layouts = layouts.map_err(|error| cancel.fail(error));
     let artifacts = compiling.join()?;
     Ok(CompileOutput { artifacts, embedded_layouts: layouts? })
+}
+
+/// Fails if verification would report an error whatever the binaries contain, such as a user that the base lacks.
+fn check_before_compiling(images: &[PreparedImage<'_>], prepared: &Prepared, ui: &Ui) -> Result<()> {
+    for PreparedImage { image, platforms, .. } in images {
+        let mut errors = Vec::new();
+        for platform in platforms {
+            let loads_glibc = prepared.source.loads_glibc(&platform.build);
+            errors.extend(before_compiling::check(image, platform, loads_glibc)?);
+        }
+        findings::print_and_check(&image.name, errors.iter(), ui)?;
+    }
+    Ok(())
 }
 
 /// Returns the images that the embedded engine builds.

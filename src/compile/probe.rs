@@ -187,6 +187,7 @@ fn target_facts(
         |cfg: &Cfg| matches!(cfg, Cfg::KeyPair(key, value) if key == "target_feature" && value == "crt-static");
     let gcc = find_gcc(triple);
     Ok(TargetFacts {
+        rustflags: target.rustflags.as_ref().map(|flags| flags.flags.clone()).unwrap_or_default(),
         is_host: triple == facts.rust.host,
         has_std,
         // A standard library that still has to be installed will include the C runtime, but one that is compiled

@@ -1,8 +1,8 @@
 //! Checks which engine is selected, and the errors for features that the embedded engine does not support.
 
-use crate::support::{embedded, ready_made};
 use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, Project};
+use crate::support::{embedded, ready_made};
 
 #[test]
 fn engine_and_its_reason_are_printed_first() {

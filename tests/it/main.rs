@@ -18,6 +18,7 @@ mod support;
 mod architecture;
 mod bad_input;
 mod bases;
+mod before_compiling;
 mod bundles;
 mod cargo_subcommand;
 mod ci;

@@ -39,6 +39,8 @@ pub(crate) struct PreparedPlatform {
     /// The layers to add to the base.
     pub layers: Vec<PlannedLayer>,
     pub build: BuildSettings,
+    /// The file system of the image. The binaries are empty files, because they have not been compiled yet.
+    pub rootfs: RootFs,
     /// The layers whose binary has to be compiled first.
     pub waiting: Vec<WaitingLayer>,
 }
@@ -86,10 +88,10 @@ fn prepare_platform(
     check_onbuild(image, &platform.base, base.as_ref().and_then(|base| base.config.get("config")))?;
     let evaluated = evaluate(image, platform, staged, base.as_deref(), source_date_epoch)?;
     evaluated.check_scratch().with_context(|| platform_label(image, platform))?;
-    let EvaluatedStage { stage, layers, .. } = evaluated;
+    let EvaluatedStage { stage, layers, rootfs, .. } = evaluated;
     let waiting = waiting_layers(platform, &layers);
     let (platform, build) = (platform.platform, platform.build.clone());
-    Ok(PreparedPlatform { platform, base, config: stage.config, layers, build, waiting })
+    Ok(PreparedPlatform { platform, base, config: stage.config, layers, build, rootfs, waiting })
 }
 
 fn waiting_layers(platform: &ImagePlatform, layers: &[PlannedLayer]) -> Vec<WaitingLayer> {
