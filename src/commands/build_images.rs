@@ -79,6 +79,7 @@ fn compile<'env>(
     let (finished, binaries) = mpsc::channel();
     let images = embedded::prepare(embedded_images(prepared), &prepared.pulled_bases, epoch)?;
     check_before_compiling(&images, prepared, ui)?;
+    check_buildx_images(prepared, epoch, ui)?;
     if images.is_empty() {
         drop(binaries);
         let artifacts = prepared.source.binaries(&finished, cancel, ui)?;
@@ -108,10 +109,31 @@ fn check_before_compiling(images: &[PreparedImage<'_>], prepared: &Prepared, ui:
     Ok(())
 }
 
+/// Checks the images that buildx builds like [`check_before_compiling`]. Skips images that only a builder can evaluate.
+fn check_buildx_images(prepared: &Prepared, source_date_epoch: u64, ui: &Ui) -> Result<()> {
+    let bases = &prepared.pulled_bases;
+    for staged in images_built_by(prepared, |engine| *engine != Engine::Embedded) {
+        let has_bases = staged.image.platforms.iter().all(|platform| {
+            platform.base == "scratch" || bases.contains_key(&(platform.base.clone(), platform.platform))
+        });
+        if !has_bases {
+            continue;
+        }
+        if let Ok(images) = embedded::prepare([staged], bases, source_date_epoch) {
+            check_before_compiling(&images, prepared, ui)?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns the images that the embedded engine builds.
 fn embedded_images(prepared: &Prepared) -> impl Iterator<Item = StagedImage<'_>> {
+    images_built_by(prepared, |engine| *engine == Engine::Embedded)
+}
+
+fn images_built_by(prepared: &Prepared, is_engine: fn(&Engine) -> bool) -> impl Iterator<Item = StagedImage<'_>> {
     let images = prepared.images.iter().zip(&prepared.staged).zip(&prepared.engines).enumerate();
-    images.filter(|(_, (_, engine))| **engine == Engine::Embedded).map(|(index, ((image, staged), _))| StagedImage {
+    images.filter(move |(_, (_, engine))| is_engine(engine)).map(|(index, ((image, staged), _))| StagedImage {
         index,
         image,
         staged,

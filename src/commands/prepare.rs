@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::compile::{ArtifactSource, CompileRequest};
 use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::dockerfile::render::Dockerfile;
-use crate::error::Failure;
+use crate::error::{Class, Failure, failure_class};
 use crate::image::bases::{self, PulledBases, ResolvedBases};
 use crate::image::build_context::{self, StagedContext, context_dir};
 use crate::image::buildx::qemu;
@@ -107,7 +107,7 @@ pub(crate) struct Prepared {
     pub bases: PinnedBases,
     /// The images' engines, in plan order.
     pub engines: Vec<Engine>,
-    /// The base images of the images that the embedded engine builds.
+    /// The base images of the images that the embedded engine builds, and of those that can be checked before compiling.
     pub pulled_bases: PulledBases,
     pub source: ArtifactSource,
     pub loader: Option<ImageLoader>,
@@ -120,21 +120,48 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(plan: &Plan, preflight: LocalChecks, registry: &Registry, ui: &Ui) -> Result<Prepared> {
     let LocalChecks { engines, dockerfiles, loader, source } = preflight;
     let bases = bases::pin(&plan.images, registry, ui)?;
+    check_emulation(&plan.images, &dockerfiles, &engines, ui)?;
+    let pulled_bases = pull_bases(plan, &engines, &dockerfiles, &bases, registry, ui)?;
     let images = bases.pinned.with_base_labels(&plan.images);
     let dockerfiles = render_pinned(&images, dockerfiles, &bases, plan)?;
-    check_emulation(&images, &dockerfiles, &engines, ui)?;
     let source = ui.timed(Phase::Prepare, "standard libraries and sysroots", || source.install_missing(ui))?;
     let staged = stage_contexts(&images, dockerfiles, plan, ui)?;
-    let mut embedded_images = Vec::new();
     for ((image, staged), engine) in images.iter().zip(&staged).zip(&engines) {
+        if matches!(engine, Engine::Buildx(_)) {
+            embedded::check_scratch_image(image, staged, plan.source_date_epoch)?;
+        }
+    }
+    Ok(Prepared { images, bases: bases.pinned, engines, pulled_bases, source, loader, staged })
+}
+
+/// Pulls the bases of the images that the embedded engine builds. Also tries to pull the bases of images that buildx
+/// builds but whose Dockerfiles do not need a builder, so that they can be checked before compiling.
+fn pull_bases(
+    plan: &Plan,
+    engines: &[Engine],
+    dockerfiles: &[Dockerfile],
+    bases: &ResolvedBases,
+    registry: &Registry,
+    ui: &Ui,
+) -> Result<PulledBases> {
+    let request = engine_request(plan, dockerfiles);
+    let (mut to_build, mut to_check) = (Vec::new(), Vec::new());
+    for (index, (image, engine)) in plan.images.iter().zip(engines).enumerate() {
         match engine {
-            Engine::Buildx(_) => embedded::check_scratch_image(image, staged, plan.source_date_epoch)?,
-            Engine::Embedded => embedded_images.push(image),
+            Engine::Embedded => to_build.push(image),
+            Engine::Buildx(_) if matches!(request.needs_buildx(index), Ok(None)) => to_check.push(image),
+            Engine::Buildx(_) => {}
         }
     }
     let cache = Cache::new(&plan.paths.cache_dir);
-    let pulled_bases = bases::pull(&embedded_images, &bases, registry, &cache, ui)?;
-    Ok(Prepared { images, bases: bases.pinned, engines, pulled_bases, source, loader, staged })
+    let mut pulled = bases::pull(&to_build, bases, registry, &cache, ui)?;
+    match bases::pull(&to_check, bases, registry, &cache, ui) {
+        Ok(others) => pulled.extend(others),
+        Err(error) if failure_class(&error) == Class::Interrupted => return Err(error),
+        // buildx may support the base, and reports the error otherwise.
+        Err(_) => {}
+    }
+    Ok(pulled)
 }
 
 /// Renders the Dockerfiles of images with pinned bases again, because templates can use the digests. The first

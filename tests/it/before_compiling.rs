@@ -2,7 +2,7 @@
 
 use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
 use crate::support::snapshot::snapshot;
-use crate::support::{FakeRegistry, Fakes, Finished, Project, embedded, find, ready_made};
+use crate::support::{FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, embedded, find, ready_made};
 
 const STYLE: BaseStyle = BaseStyle { docker: false, index: true, compression: "gzip" };
 
@@ -63,4 +63,22 @@ fn allowed_findings_and_correct_images_are_compiled() {
         let project = Project::with_config(&format!("{}{config}", base(&registry)));
         embedded(&project, &["build"]).path_only(&ready_made::tools()).finish();
     }
+}
+
+#[test]
+fn images_built_by_buildx_are_checked_before_compiling() {
+    let registry = FakeRegistry::storing();
+    let project = Project::with_config(&format!("{}user = 'nobody'", base(&registry)));
+    let tools = tools().program("docker", &format!("PATH=$PATH:/usr/bin:/bin\n{HEALTHY_DOCKER}"));
+    let finished = project.run(&["build", "--engine", "buildx"]).path_only(&tools).fails(8).finish();
+    finished.stderr_has(&["error[MA052]: linux/amd64: user 'nobody' is not in the image's /etc/passwd"]);
+    assert_eq!(tools.log("cargo"), "");
+    // The template adds the user, which only buildx can do.
+    let template = "FROM {{ base }} AS {{ stage }}\nRUN adduser -D nobody\n{% include \"contents\" %}\n\
+        {% include \"config\" %}\n";
+    let project =
+        Project::with_config(&format!("{}user = 'nobody'\ntemplate = 't.j2'", base(&registry))).file("t.j2", template);
+    let tools = ready_made::tools().program("docker", &format!("PATH=$PATH:/usr/bin:/bin\n{HEALTHY_DOCKER}"));
+    let finished = project.run(&["build"]).path_only(&tools).fails(6).finish();
+    finished.stderr_has(&["this fake docker cannot build"]);
 }
