@@ -65,6 +65,8 @@ pub(crate) struct HostTools {
     /// Whether zig is on PATH or installed as the `ziglang` Python package. Always false if no build could need zig.
     pub has_zig: bool,
     pub cross: Option<Cross>,
+    /// The memory in bytes that programs can allocate without swapping, if known.
+    pub available_memory: Option<u64>,
     /// A program that is required for creating sysroots but is not installed.
     pub missing_for_sysroots: Option<&'static str>,
 }

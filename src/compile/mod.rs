@@ -19,6 +19,7 @@ pub(crate) mod known_issues;
 pub(crate) mod link_overrides;
 pub(crate) mod linked_libraries;
 pub(crate) mod linker;
+pub(crate) mod memory;
 pub(crate) mod probe;
 pub(crate) mod progress;
 pub(crate) mod request;

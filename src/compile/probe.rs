@@ -14,7 +14,7 @@ use super::cross::Cross;
 use super::facts::{BuildFacts, Facts, HostTools, PathRemap, RustToolchain, TargetFacts, UserEnv};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::{self, apt};
-use super::{CompileRequest, c_variable_names, cargo_tree, link_overrides};
+use super::{CompileRequest, c_variable_names, cargo_tree, link_overrides, memory};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure, message_with_causes};
 use crate::platform::Platform;
@@ -45,6 +45,7 @@ pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
         tools: HostTools {
             has_zig: false,
             cross: find_cross(),
+            available_memory: memory::available(),
             missing_for_sysroots: apt::PROGRAMS.into_iter().find(|program| find_program(program).is_none()),
         },
         env: user_env(&config, &request.paths.root),

@@ -1,6 +1,7 @@
 //! Determines how to compile each build: with which linker, and with or without cargo-auditable.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 
 use anyhow::Result;
 
@@ -13,7 +14,7 @@ use super::linker::{self, known_issue_check, system_library_check};
 use super::probe::{self, Probed};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::apt;
-use super::{CompileRequest, c_env_files, std_library};
+use super::{CompileRequest, c_env_files, memory, std_library};
 use crate::plan::{Build, BuildSettings};
 use crate::process::Cmd;
 use crate::ui::Ui;
@@ -129,6 +130,14 @@ impl Toolchain {
     }
 }
 
+/// Returns a note if memory may be too short to compile for all targets at the same time.
+fn memory_note(request: &CompileRequest, facts: &Facts) -> Option<String> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let jobs = request.options.jobs.map_or(cores, |jobs| usize::try_from(jobs).unwrap_or(cores));
+    let packages = facts.dependencies.values().map(|summary| summary.packages).max().unwrap_or_default();
+    memory::note(facts.tools.available_memory?, request.triples().len(), packages, jobs)
+}
+
 fn uses_cross(linkers: &BTreeMap<BuildSettings, LinkerSelection>) -> bool {
     linkers.values().any(|selection| selection.linker == Linker::Cross)
 }
@@ -174,6 +183,7 @@ fn select(request: CompileRequest, facts: Facts, mut problems: Vec<Problem>) -> 
         AuditableDecision::default()
     });
     notes.extend(c_notes.into_iter().chain(auditable.note));
+    notes.extend(memory_note(&request, &facts));
     notes.dedup();
     ToolchainCheck { toolchain: Toolchain { request, facts, linkers, auditable: auditable.is_used, notes }, problems }
 }
