@@ -5,12 +5,12 @@ use std::sync::mpsc;
 use anyhow::Result;
 
 use super::findings;
-use super::prepare::{Prepared, PreparedEngine};
+use super::prepare::Prepared;
 use crate::compile::Artifacts;
-use crate::image::bases::PulledBases;
 use crate::image::buildx::BuildxEngine;
-use crate::image::buildx::builder::Builder;
-use crate::image::{build_context, embedded, export};
+use crate::image::embedded::{self, PreparedImage, StagedImage};
+use crate::image::engine::Engine;
+use crate::image::{build_context, export};
 use crate::oci::cache::Cache;
 use crate::oci::descriptor::ImageBlob;
 use crate::oci::layout::Layout;
@@ -19,7 +19,7 @@ use crate::report::{Report, ReportInputs, ReportedImage, TagOutcome};
 use crate::threads::{CancelToken, Stages};
 use crate::ui::Ui;
 use crate::verify::smoke::{self, SmokeResults};
-use crate::verify::{VerifiedImage, verify_layout};
+use crate::verify::{VerifiedImage, before_compiling, verify_layout};
 
 /// The compiled binaries and the verified images, before anything is tagged.
 pub(crate) struct BuildOutput {
@@ -35,15 +35,9 @@ pub(crate) struct BuiltImage {
     pub smoke: SmokeResults,
 }
 
-/// The binaries and the layouts of all images, before verification.
-struct UnverifiedOutput {
-    artifacts: Artifacts,
-    /// The images' layouts, in plan order.
-    layouts: Vec<Layout>,
-}
-
 /// Builds and verifies all images, and writes the outputs that the plan requests. The embedded engine sends each layer
-/// to `blobs` as soon as the layer is finished, even if cargo is still compiling other binaries.
+/// to `blobs` as soon as the layer is finished, even if cargo is still compiling other binaries. buildx starts only after
+/// all binaries have been compiled.
 pub(crate) fn build_images<'env>(
     plan: &'env Plan,
     prepared: &'env Prepared,
@@ -52,10 +46,9 @@ pub(crate) fn build_images<'env>(
     cancel: &'env CancelToken,
     ui: &'env Ui,
 ) -> Result<BuildOutput> {
-    let UnverifiedOutput { artifacts, layouts } = match &prepared.engine {
-        PreparedEngine::Embedded(bases) => build_embedded(plan, prepared, bases, stages, blobs, cancel, ui)?,
-        PreparedEngine::Buildx(builder) => build_with_buildx(plan, prepared, builder, cancel, ui)?,
-    };
+    let CompileOutput { artifacts, embedded_layouts } = compile(plan, prepared, stages, blobs, cancel, ui)?;
+    stage_binaries(prepared, &artifacts)?;
+    let layouts = build_with_buildx(plan, prepared, embedded_layouts, ui)?;
     let images = verify_images(plan, &prepared.images, layouts, &artifacts, cancel, ui)?;
     cancel.check()?;
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
@@ -66,18 +59,32 @@ pub(crate) fn build_images<'env>(
     Ok(BuildOutput { artifacts, images })
 }
 
-fn build_embedded<'env>(
+/// The compiled binaries, and the layouts that the embedded engine built from them.
+struct CompileOutput {
+    artifacts: Artifacts,
+    /// The layouts in plan order, without those of images that buildx builds.
+    embedded_layouts: Vec<Layout>,
+}
+
+/// Compiles the binaries. The embedded engine builds its images at the same time.
+fn compile<'env>(
     plan: &'env Plan,
     prepared: &'env Prepared,
-    bases: &PulledBases,
     stages: &Stages<'_, 'env>,
     blobs: &mpsc::Sender<ImageBlob>,
     cancel: &'env CancelToken,
     ui: &'env Ui,
-) -> Result<UnverifiedOutput> {
+) -> Result<CompileOutput> {
     let epoch = plan.source_date_epoch;
-    let images = embedded::prepare(&prepared.images, &prepared.staged, bases, epoch)?;
     let (finished, binaries) = mpsc::channel();
+    let images = embedded::prepare(embedded_images(prepared), &prepared.pulled_bases, epoch)?;
+    check_before_compiling(&images, prepared, ui)?;
+    check_buildx_images(prepared, epoch, ui)?;
+    if images.is_empty() {
+        drop(binaries);
+        let artifacts = prepared.source.binaries(&finished, cancel, ui)?;
+        return Ok(CompileOutput { artifacts, embedded_layouts: Vec::new() });
+    }
     let compiling = stages.spawn(move || {
         let artifacts = prepared.source.binaries(&finished, cancel, ui);
         // Record the error before the channel closes; otherwise the layer builder would report missing binaries first.
@@ -86,28 +93,67 @@ fn build_embedded<'env>(
     let layouts = embedded::build(&images, binaries, blobs, &plan.paths, epoch, cancel, ui);
     let layouts = layouts.map_err(|error| cancel.fail(error));
     let artifacts = compiling.join()?;
-    let layouts = layouts?;
-    stage_binaries(prepared, &artifacts)?;
-    Ok(UnverifiedOutput { artifacts, layouts })
+    Ok(CompileOutput { artifacts, embedded_layouts: layouts? })
 }
 
-fn build_with_buildx(
-    plan: &Plan,
-    prepared: &Prepared,
-    builder: &Builder,
-    cancel: &CancelToken,
-    ui: &Ui,
-) -> Result<UnverifiedOutput> {
-    // buildx starts only after all binaries have been compiled, so it does not need to receive them one by one.
-    let (finished, _) = mpsc::channel();
-    let artifacts = prepared.source.binaries(&finished, cancel, ui)?;
-    stage_binaries(prepared, &artifacts)?;
-    let buildx = BuildxEngine { builder, paths: &plan.paths, source_date_epoch: plan.source_date_epoch };
-    let mut layouts = Vec::new();
-    for (image, staged) in prepared.images.iter().zip(&prepared.staged) {
-        layouts.push(buildx.build(image, staged, ui)?);
+/// Fails if verification would report an error whatever the binaries contain, such as a user that the base lacks.
+fn check_before_compiling(images: &[PreparedImage<'_>], prepared: &Prepared, ui: &Ui) -> Result<()> {
+    for PreparedImage { image, platforms, .. } in images {
+        let mut errors = Vec::new();
+        for platform in platforms {
+            let loads_glibc = prepared.source.loads_glibc(&platform.build);
+            errors.extend(before_compiling::check(image, platform, loads_glibc)?);
+        }
+        findings::print_and_check(&image.name, errors.iter(), ui)?;
     }
-    Ok(UnverifiedOutput { artifacts, layouts })
+    Ok(())
+}
+
+/// Checks the images that buildx builds like [`check_before_compiling`]. Skips images that only a builder can evaluate.
+fn check_buildx_images(prepared: &Prepared, source_date_epoch: u64, ui: &Ui) -> Result<()> {
+    let bases = &prepared.pulled_bases;
+    for staged in images_built_by(prepared, |engine| *engine != Engine::Embedded) {
+        let has_bases = staged.image.platforms.iter().all(|platform| {
+            platform.base == "scratch" || bases.contains_key(&(platform.base.clone(), platform.platform))
+        });
+        if !has_bases {
+            continue;
+        }
+        if let Ok(images) = embedded::prepare([staged], bases, source_date_epoch) {
+            check_before_compiling(&images, prepared, ui)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the images that the embedded engine builds.
+fn embedded_images(prepared: &Prepared) -> impl Iterator<Item = StagedImage<'_>> {
+    images_built_by(prepared, |engine| *engine == Engine::Embedded)
+}
+
+fn images_built_by(prepared: &Prepared, is_engine: fn(&Engine) -> bool) -> impl Iterator<Item = StagedImage<'_>> {
+    let images = prepared.images.iter().zip(&prepared.staged).zip(&prepared.engines).enumerate();
+    images.filter(move |(_, (_, engine))| is_engine(engine)).map(|(index, ((image, staged), _))| StagedImage {
+        index,
+        image,
+        staged,
+    })
+}
+
+/// Builds the images that need buildx, and returns the layouts of all images in plan order.
+fn build_with_buildx(plan: &Plan, prepared: &Prepared, embedded_layouts: Vec<Layout>, ui: &Ui) -> Result<Vec<Layout>> {
+    let mut embedded_layouts = embedded_layouts.into_iter();
+    let mut layouts = Vec::new();
+    for ((image, staged), engine) in prepared.images.iter().zip(&prepared.staged).zip(&prepared.engines) {
+        match engine {
+            Engine::Embedded => layouts.extend(embedded_layouts.next()),
+            Engine::Buildx(builder) => {
+                let buildx = BuildxEngine { builder, paths: &plan.paths, source_date_epoch: plan.source_date_epoch };
+                layouts.push(buildx.build(image, staged, ui)?);
+            }
+        }
+    }
+    Ok(layouts)
 }
 
 /// Copies the binaries into the build contexts. The embedded engine does not read the copies, which are only for users

@@ -3,15 +3,15 @@
 use anyhow::Result;
 
 use super::load_plan::load_plan;
-use super::prepare::{SelectedEngine, check_emulation, compile_request, select_engine};
+use super::prepare::{check_emulation, compile_request, select_engines};
 use crate::cli::{MessageFormat, PlanArgs};
 use crate::compile::toolchain::Toolchain;
 use crate::dockerfile::render::Dockerfile;
 use crate::image::build_context::{StagedContext, context_dir};
 use crate::image::buildx::BuildxEngine;
-use crate::image::buildx::builder::{self, Builder};
+use crate::image::buildx::builder;
 use crate::image::embedded;
-use crate::image::engine::Engine;
+use crate::image::engine::{self, Engine, EngineSelection};
 use crate::plan::{Plan, PlanRequest};
 use crate::report::{self, graph};
 use crate::ui::Ui;
@@ -19,37 +19,96 @@ use crate::ui::Ui;
 /// Runs `cargo multiarch plan`.
 pub(crate) fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
     let request = PlanRequest { notes_missing_registry: args.matrix.is_none(), ..args.settings.request() };
-    let plan = load_plan(&args.settings, request)?;
+    let mut plan = load_plan(&args.settings, request)?;
     plan.notes.iter().for_each(|note| ui.note(note));
     if let Some(service) = args.matrix {
         // The jobs run on other machines, so there is no need to check this machine's toolchain.
         return Ok(ui.data(&serde_json::to_string(&service.matrix(&plan.images)?)?)?);
     }
-    let SelectedEngine { dockerfiles, selection } = select_engine(&plan, ui)?;
+    let Engines { dockerfiles, selections, unbuildable } = select_for_each_image(&mut plan, ui)?;
+    let unbuildable = match unbuildable {
+        // A program might mistake a part of the plan for all of it.
+        Some(error) if args.graph.graph.is_some() || args.output.message_format == MessageFormat::Json => {
+            return Err(error);
+        }
+        other => other,
+    };
     embedded::check_unstaged_scratch_images(&plan.images, &dockerfiles, &plan.paths.root, plan.source_date_epoch)?;
     let checked = Toolchain::check(compile_request(&plan))?;
-    if let Engine::Buildx(builder) = &selection.engine {
-        check_emulation(&plan.images, &dockerfiles, builder, ui)?;
-    }
+    check_emulation(&plan.images, &dockerfiles, selections.iter().map(|selection| &selection.engine), ui)?;
     let toolchain = checked.into_result()?;
     toolchain.notes.iter().chain(&toolchain.advice()).for_each(|note| ui.note(note));
+    note_different_digests(&plan, &selections, ui);
     toolchain.preview().iter().for_each(|cmd| ui.would_run(cmd));
-    if let Engine::Buildx(builder) = &selection.engine {
-        print_buildx_commands(&plan, dockerfiles, builder, ui);
-    }
+    print_buildx_commands(&plan, dockerfiles, &selections, ui);
     let text = match (args.graph.graph, args.output.message_format) {
-        (Some(format), _) => graph::formats::render(&graph::from_plan::graph(&plan, &toolchain, &selection), format)?,
-        (None, MessageFormat::Human) => report::plan_table::render(&plan, &toolchain, &selection, ui.data_width()),
-        (None, MessageFormat::Json) => report::plan_json::to_json(&plan, &toolchain, &selection)?,
+        (Some(format), _) => graph::formats::render(&graph::from_plan::graph(&plan, &toolchain, &selections), format)?,
+        (None, MessageFormat::Human) => report::plan_table::render(&plan, &toolchain, &selections, ui.data_width()),
+        (None, MessageFormat::Json) => report::plan_json::to_json(&plan, &toolchain, &selections)?,
     };
-    Ok(ui.data(&text)?)
+    ui.data(&text)?;
+    unbuildable.map_or(Ok(()), Err)
 }
 
-fn print_buildx_commands(plan: &Plan, dockerfiles: Vec<Dockerfile>, builder: &Builder, ui: &Ui) {
-    builder::create_command(builder, &plan.paths).iter().for_each(|cmd| ui.would_run(cmd));
-    let buildx = BuildxEngine { builder, paths: &plan.paths, source_date_epoch: plan.source_date_epoch };
-    for (image, dockerfile) in plan.images.iter().zip(dockerfiles) {
-        let staged = StagedContext { dir: context_dir(&plan.paths, image), dockerfile };
-        buildx.commands(image, &staged).iter().for_each(|command| ui.would_run(&command.cmd));
+/// The engines of the images in a plan that can be built.
+struct Engines {
+    dockerfiles: Vec<Dockerfile>,
+    selections: Vec<EngineSelection>,
+    /// The error for an image that no engine can build.
+    unbuildable: Option<anyhow::Error>,
+}
+
+/// Selects the engines, and removes the images that no engine can build from the plan. Fails if no image remains.
+fn select_for_each_image(plan: &mut Plan, ui: &Ui) -> Result<Engines> {
+    let selected = select_engines(plan, ui)?;
+    let mut engines = Engines { dockerfiles: Vec::new(), selections: Vec::new(), unbuildable: None };
+    let mut images = Vec::new();
+    let with_dockerfiles = std::mem::take(&mut plan.images).into_iter().zip(selected.dockerfiles);
+    for ((image, dockerfile), selection) in with_dockerfiles.zip(selected.selections) {
+        match selection {
+            Ok(selection) => {
+                images.push(image);
+                engines.dockerfiles.push(dockerfile);
+                engines.selections.push(selection);
+            }
+            Err(error) => {
+                // Print all errors but the last one, which the command returns.
+                if let Some(earlier) = engines.unbuildable.replace(error) {
+                    ui.error(&earlier);
+                }
+            }
+        }
+    }
+    plan.images = images;
+    match engines.unbuildable {
+        Some(error) if plan.images.is_empty() => Err(error),
+        _ => Ok(engines),
+    }
+}
+
+/// Prints a note if a machine with a different Docker setup would build an image with the other engine.
+fn note_different_digests(plan: &Plan, selections: &[EngineSelection], ui: &Ui) {
+    let images = plan.images.iter().zip(selections);
+    let dependent = images.filter(|(_, selection)| selection.depends_on_machine);
+    let names: Vec<&str> = dependent.map(|(image, _)| image.name.as_str()).collect();
+    if !names.is_empty() {
+        ui.note(format!(
+            "the digest of {} depends on whether Docker is available; to get the same digest on every machine, set \
+             engine = \"embedded\" in multiarch.toml or [workspace.metadata.multiarch]",
+            names.join(", ")
+        ));
+    }
+}
+
+fn print_buildx_commands(plan: &Plan, dockerfiles: Vec<Dockerfile>, selections: &[EngineSelection], ui: &Ui) {
+    let builders = engine::builders(selections.iter().map(|selection| &selection.engine));
+    let create = builders.into_iter().filter_map(|builder| builder::create_command(builder, &plan.paths));
+    create.for_each(|cmd| ui.would_run(&cmd));
+    for ((image, dockerfile), selection) in plan.images.iter().zip(dockerfiles).zip(selections) {
+        if let Engine::Buildx(builder) = &selection.engine {
+            let buildx = BuildxEngine { builder, paths: &plan.paths, source_date_epoch: plan.source_date_epoch };
+            let staged = StagedContext { dir: context_dir(&plan.paths, image), dockerfile };
+            buildx.commands(image, &staged).iter().for_each(|command| ui.would_run(&command.cmd));
+        }
     }
 }

@@ -5,10 +5,9 @@ use anyhow::Result;
 use crate::compile::{ArtifactSource, CompileRequest};
 use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::dockerfile::render::Dockerfile;
-use crate::error::Failure;
+use crate::error::{Class, Failure, failure_class};
 use crate::image::bases::{self, PulledBases, ResolvedBases};
 use crate::image::build_context::{self, StagedContext, context_dir};
-use crate::image::buildx::builder::Builder;
 use crate::image::buildx::qemu;
 use crate::image::engine::{self, Engine, EngineRequest, EngineSelection};
 use crate::image::load::{self, ImageLoader};
@@ -22,7 +21,8 @@ use crate::ui::Ui;
 
 /// The results of the checks that run before the first registry request.
 pub(crate) struct LocalChecks {
-    engine: Engine,
+    /// The images' engines, in plan order.
+    engines: Vec<Engine>,
     /// The images' Dockerfiles, in plan order, rendered without base image digests.
     dockerfiles: Vec<Dockerfile>,
     loader: Option<ImageLoader>,
@@ -30,19 +30,20 @@ pub(crate) struct LocalChecks {
 }
 
 impl LocalChecks {
-    /// Checks the files to copy, the templates, the engine and the linkers. Creates a builder if the engine needs one.
+    /// Checks the files to copy, the templates, the engines and the linkers. Creates a builder if an engine needs one.
     pub(crate) fn run(plan: &Plan, ui: &Ui) -> Result<LocalChecks> {
-        let (dockerfiles, engine) = ui.timed(Phase::Prepare, "engine", || {
-            let SelectedEngine { dockerfiles, selection } = select_engine(plan, ui)?;
+        let (dockerfiles, engines) = ui.timed(Phase::Prepare, "engine", || {
+            let SelectedEngines { dockerfiles, selections } = select_engines(plan, ui)?;
+            let selections = selections.into_iter().collect::<Result<Vec<_>>>()?;
             Cache::new(&plan.paths.cache_dir).check()?;
-            anyhow::Ok((dockerfiles, engine::start(selection, &plan.paths, ui)?))
+            anyhow::Ok((dockerfiles, engine::start(&plan.images, selections, &plan.paths, ui)?))
         })?;
         plan.notes.iter().for_each(|note| ui.note(note));
         let loader = if plan.load { Some(load::find(&plan.images, ui)?) } else { None };
         let source = ui.timed(Phase::Prepare, "toolchain", || {
             ArtifactSource::find(compile_request(plan), &plan.artifacts, plan.commit.as_ref(), ui)
         })?;
-        Ok(LocalChecks { engine, dockerfiles, loader, source })
+        Ok(LocalChecks { engines, dockerfiles, loader, source })
     }
 }
 
@@ -51,26 +52,27 @@ pub(crate) fn compile_request(plan: &Plan) -> CompileRequest {
     CompileRequest { builds: plan.unique_builds(), paths: plan.paths.clone(), options: plan.cargo.clone() }
 }
 
-/// The selected engine and the Dockerfiles that it will build.
-pub(crate) struct SelectedEngine {
+/// The engines selected for the images, and the Dockerfiles that they will build.
+pub(crate) struct SelectedEngines {
     /// The images' Dockerfiles, in plan order, rendered without base image digests.
     pub dockerfiles: Vec<Dockerfile>,
-    pub selection: EngineSelection,
+    /// The images' engines, in plan order. Contains an error for an image that no engine can build.
+    pub selections: Vec<Result<EngineSelection>>,
 }
 
-/// Renders the Dockerfiles without base image digests, and selects an engine that can build them.
-pub(crate) fn select_engine(plan: &Plan, ui: &Ui) -> Result<SelectedEngine> {
+/// Renders the Dockerfiles without base image digests, and selects an engine for each.
+pub(crate) fn select_engines(plan: &Plan, ui: &Ui) -> Result<SelectedEngines> {
     build_context::check_files(&plan.images, &plan.paths)?;
     export::check(&plan.outputs)?;
     let mut dockerfiles = Vec::new();
     for image in &plan.images {
         dockerfiles.push(image::render(image, &PinnedBases::default(), &plan.paths.root)?);
     }
-    let selection = engine::choose(engine_request(plan, &dockerfiles), ui)?;
-    Ok(SelectedEngine { dockerfiles, selection })
+    let selections = engine::choose(engine_request(plan, &dockerfiles), ui);
+    Ok(SelectedEngines { dockerfiles, selections })
 }
 
-/// Creates a request to select an engine for a plan.
+/// Creates a request to select the engines for a plan.
 pub(crate) fn engine_request<'a>(plan: &'a Plan, dockerfiles: &'a [Dockerfile]) -> EngineRequest<'a> {
     EngineRequest {
         options: &plan.engine,
@@ -81,16 +83,21 @@ pub(crate) fn engine_request<'a>(plan: &'a Plan, dockerfiles: &'a [Dockerfile]) 
     }
 }
 
-/// Fails if a Dockerfile has RUN instructions for a platform that the builder can neither run natively nor emulate.
-pub(crate) fn check_emulation(
+/// Fails if a Dockerfile has RUN instructions for a platform that its builder can neither run natively nor emulate.
+/// `engines` and `dockerfiles` have one entry per image, in the same order as `images`.
+pub(crate) fn check_emulation<'a>(
     images: &[Image],
     dockerfiles: &[Dockerfile],
-    builder: &Builder,
+    engines: impl IntoIterator<Item = &'a Engine>,
     ui: &Ui,
 ) -> Result<(), Failure> {
     let host = Platform::host_triple();
-    let mut images = images.iter().zip(dockerfiles);
-    images.try_for_each(|(image, dockerfile)| qemu::check(&image.name, &dockerfile.run_platforms, &host, builder, ui))
+    for ((image, dockerfile), engine) in images.iter().zip(dockerfiles).zip(engines) {
+        if let Engine::Buildx(builder) = engine {
+            qemu::check(&image.name, &dockerfile.run_platforms, &host, builder, ui)?;
+        }
+    }
+    Ok(())
 }
 
 /// The inputs for compiling and building the images.
@@ -98,42 +105,63 @@ pub(crate) struct Prepared {
     /// The images of the plan, with labels and annotations that record the names and digests of their base images.
     pub images: Vec<Image>,
     pub bases: PinnedBases,
-    pub engine: PreparedEngine,
+    /// The images' engines, in plan order.
+    pub engines: Vec<Engine>,
+    /// The base images of the images that the embedded engine builds, and of those that can be checked before compiling.
+    pub pulled_bases: PulledBases,
     pub source: ArtifactSource,
     pub loader: Option<ImageLoader>,
     /// The images' staged build contexts, in plan order.
     pub staged: Vec<StagedContext>,
 }
 
-/// The selected engine and its inputs: a buildx builder, or the base images pulled for the embedded engine.
-pub(crate) enum PreparedEngine {
-    Buildx(Builder),
-    Embedded(PulledBases),
-}
-
 /// Pins the base images to digests, renders the Dockerfiles again with these digests, installs missing toolchain
 /// components, and writes the build contexts.
 pub(crate) fn prepare(plan: &Plan, preflight: LocalChecks, registry: &Registry, ui: &Ui) -> Result<Prepared> {
-    let LocalChecks { engine, dockerfiles, loader, source } = preflight;
+    let LocalChecks { engines, dockerfiles, loader, source } = preflight;
     let bases = bases::pin(&plan.images, registry, ui)?;
+    check_emulation(&plan.images, &dockerfiles, &engines, ui)?;
+    let pulled_bases = pull_bases(plan, &engines, &dockerfiles, &bases, registry, ui)?;
     let images = bases.pinned.with_base_labels(&plan.images);
     let dockerfiles = render_pinned(&images, dockerfiles, &bases, plan)?;
-    if let Engine::Buildx(builder) = &engine {
-        check_emulation(&images, &dockerfiles, builder, ui)?;
-    }
     let source = ui.timed(Phase::Prepare, "standard libraries and sysroots", || source.install_missing(ui))?;
     let staged = stage_contexts(&images, dockerfiles, plan, ui)?;
-    let engine = match engine {
-        Engine::Buildx(builder) => {
-            embedded::check_scratch_images(&images, &staged, plan.source_date_epoch)?;
-            PreparedEngine::Buildx(builder)
+    for ((image, staged), engine) in images.iter().zip(&staged).zip(&engines) {
+        if matches!(engine, Engine::Buildx(_)) {
+            embedded::check_scratch_image(image, staged, plan.source_date_epoch)?;
         }
-        Engine::Embedded => {
-            let cache = Cache::new(&plan.paths.cache_dir);
-            PreparedEngine::Embedded(bases::pull(&images, &bases, registry, &cache, ui)?)
+    }
+    Ok(Prepared { images, bases: bases.pinned, engines, pulled_bases, source, loader, staged })
+}
+
+/// Pulls the bases of the images that the embedded engine builds. Also tries to pull the bases of images that buildx
+/// builds but whose Dockerfiles do not need a builder, so that they can be checked before compiling.
+fn pull_bases(
+    plan: &Plan,
+    engines: &[Engine],
+    dockerfiles: &[Dockerfile],
+    bases: &ResolvedBases,
+    registry: &Registry,
+    ui: &Ui,
+) -> Result<PulledBases> {
+    let request = engine_request(plan, dockerfiles);
+    let (mut to_build, mut to_check) = (Vec::new(), Vec::new());
+    for (index, (image, engine)) in plan.images.iter().zip(engines).enumerate() {
+        match engine {
+            Engine::Embedded => to_build.push(image),
+            Engine::Buildx(_) if matches!(request.needs_buildx(index), Ok(None)) => to_check.push(image),
+            Engine::Buildx(_) => {}
         }
-    };
-    Ok(Prepared { images, bases: bases.pinned, engine, source, loader, staged })
+    }
+    let cache = Cache::new(&plan.paths.cache_dir);
+    let mut pulled = bases::pull(&to_build, bases, registry, &cache, ui)?;
+    match bases::pull(&to_check, bases, registry, &cache, ui) {
+        Ok(others) => pulled.extend(others),
+        Err(error) if failure_class(&error) == Class::Interrupted => return Err(error),
+        // buildx may support the base, and reports the error otherwise.
+        Err(_) => {}
+    }
+    Ok(pulled)
 }
 
 /// Renders the Dockerfiles of images with pinned bases again, because templates can use the digests. The first

@@ -6,6 +6,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use super::bundle::Bundles;
+use super::linker::types::Linker;
 use super::toolchain::Toolchain;
 use super::{Artifacts, CompileRequest, CompiledBinary, run};
 use crate::plan::{BuildSettings, Commit};
@@ -40,6 +41,20 @@ impl ArtifactSource {
         match self {
             ArtifactSource::Cargo(toolchain) => Ok(ArtifactSource::Cargo(Box::new(toolchain.install_missing(ui)?))),
             bundles @ ArtifactSource::Bundles(_) => Ok(bundles),
+        }
+    }
+
+    /// Reports whether the binaries of a build are certain to load glibc with its default loader. Always returns false
+    /// for bundles, whose binaries are already compiled.
+    pub(crate) fn loads_glibc(&self, build: &BuildSettings) -> bool {
+        match self {
+            ArtifactSource::Cargo(toolchain) => {
+                let linker = toolchain.linkers.get(build).map(|selection| &selection.linker);
+                // A linker from cargo's configuration may be a script that adds flags.
+                let is_known = linker.is_some_and(|linker| !matches!(linker, Linker::Configured(_) | Linker::Cross));
+                is_known && toolchain.facts.build(build).loads_glibc()
+            }
+            ArtifactSource::Bundles(_) => false,
         }
     }
 

@@ -12,6 +12,29 @@ pub(crate) struct PackagedLibrary {
     pub vendored: Option<&'static str>,
 }
 
+impl PackagedLibrary {
+    /// Returns hints for getting the library for a target: building it from source, installing the Debian package, or
+    /// using glibc instead of musl.
+    pub(crate) fn hints(&self, is_musl: bool, is_host: bool) -> Vec<String> {
+        let package = self.package;
+        let vendored = self
+            .vendored
+            .map(|line| format!("build the library from source: add `{line}` to the dependencies in Cargo.toml"));
+        let or = if vendored.is_some() { "or " } else { "" };
+        let packaged = if is_host {
+            format!("{or}install the Debian package: `apt-get install {package}`")
+        } else if is_musl {
+            format!(
+                "{or}use glibc, because Debian has no packages for musl: set libc = \"gnu\" and \
+                 sysroot-packages = [\"{package}\"], and use a base image with glibc"
+            )
+        } else {
+            format!("{or}add the Debian package for the target: sysroot-packages = [\"{package}\"]")
+        };
+        vendored.into_iter().chain([packaged]).collect()
+    }
+}
+
 #[rustfmt::skip]
 pub(crate) const LIBRARIES: &[PackagedLibrary] = &[
     library(&["ssl", "crypto", "openssl", "libssl", "libcrypto", "openssl/"], "libssl-dev", Some("openssl = { version = \"0.10\", features = [\"vendored\"] }")),
@@ -25,7 +48,7 @@ pub(crate) const LIBRARIES: &[PackagedLibrary] = &[
     library(&["curl", "libcurl", "curl/"], "libcurl4-openssl-dev", Some("curl = { version = \"0.4\", features = [\"static-curl\", \"static-ssl\"] }")),
     library(&["git2", "libgit2", "git2.h"], "libgit2-dev", Some("git2 = { version = \"…\", features = [\"vendored-libgit2\"] }")),
     library(&["ssh2", "libssh2", "libssh2.h"], "libssh2-1-dev", None),
-    library(&["dbus-1", "dbus/"], "libdbus-1-dev", Some("dbus = { version = \"0.9\", features = [\"vendored\"] }")),
+    library(&["dbus-1", "dbus", "dbus/"], "libdbus-1-dev", Some("dbus = { version = \"0.9\", features = [\"vendored\"] }")),
     library(&["asound", "alsa", "alsa/"], "libasound2-dev", None),
     library(&["udev", "libudev", "libudev.h"], "libudev-dev", None),
     library(&["usb-1.0", "libusb-1.0", "libusb"], "libusb-1.0-0-dev", Some("rusb = { version = \"0.9\", features = [\"vendored\"] }")),

@@ -65,6 +65,8 @@ pub(crate) struct HostTools {
     /// Whether zig is on PATH or installed as the `ziglang` Python package. Always false if no build could need zig.
     pub has_zig: bool,
     pub cross: Option<Cross>,
+    /// The memory in bytes that programs can allocate without swapping, if known.
+    pub available_memory: Option<u64>,
     /// A program that is required for creating sysroots but is not installed.
     pub missing_for_sysroots: Option<&'static str>,
 }
@@ -121,6 +123,8 @@ pub(crate) struct TargetFacts {
     pub other_libc_gcc: Option<String>,
     /// The variables in [`c_variable_names::C_VARIABLES`] that the user has set for this target in the environment.
     pub user_variables: BTreeSet<&'static str>,
+    /// The `links` keys of crates whose build scripts cargo's configuration overrides for this target.
+    pub overridden_links: BTreeSet<String>,
 }
 
 /// Headers and libraries for a target triple, unpacked from Debian packages.
@@ -175,6 +179,14 @@ impl<'a> BuildFacts<'a> {
         let is_in_build_env = |name: &String| self.settings.env.contains_key(name);
         self.target.user_variables.contains(variable)
             || c_variable_names::spellings(variable, self.triple()).iter().any(is_in_build_env)
+    }
+
+    /// Reports whether programs are certain to load glibc with its default loader: no flag links them statically or sets
+    /// another loader.
+    pub(crate) fn loads_glibc(&self) -> bool {
+        let mut flags = self.settings.rustflags.iter().chain(&self.target.rustflags);
+        let is_default = !flags.any(|flag| flag.contains("crt-static") || flag.contains("dynamic-linker"));
+        self.triple().contains("-linux-gnu") && is_default && !self.links_statically()
     }
 
     /// Reports whether the user's or the build's flags request static linking of the C library.

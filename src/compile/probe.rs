@@ -14,7 +14,7 @@ use super::cross::Cross;
 use super::facts::{BuildFacts, Facts, HostTools, PathRemap, RustToolchain, TargetFacts, UserEnv};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::{self, apt};
-use super::{CompileRequest, c_variable_names, cargo_tree};
+use super::{CompileRequest, c_variable_names, cargo_tree, link_overrides, memory};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure, message_with_causes};
 use crate::platform::Platform;
@@ -45,6 +45,7 @@ pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
         tools: HostTools {
             has_zig: false,
             cross: find_cross(),
+            available_memory: memory::available(),
             missing_for_sysroots: apt::PROGRAMS.into_iter().find(|program| find_program(program).is_none()),
         },
         env: user_env(&config, &request.paths.root),
@@ -204,6 +205,7 @@ fn target_facts(
         other_libc_gcc: if gcc.is_none() { find_gcc(&triple.replace("-musl", "-gnu")) } else { None },
         gcc,
         user_variables: c_variable_names::set_for_target(triple, &facts.env.variables),
+        overridden_links: link_overrides::find(triple, &std::env::current_dir()?, cargo_home().as_deref()),
     })
 }
 

@@ -13,6 +13,8 @@ pub(crate) enum Requirement {
     /// No dependency is known to be incompatible with the target.
     SupportedCrates,
     Std,
+    /// The system libraries that dependencies link against can be found for the target.
+    SystemLibraries,
     Linker,
     Auditable,
 }

@@ -1,6 +1,7 @@
 //! Determines how to compile each build: with which linker, and with or without cargo-auditable.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 
 use anyhow::Result;
 
@@ -9,11 +10,11 @@ use super::c_env::{self, CEnv};
 use super::cargo_command::{self, CargoCommands, CargoRun};
 use super::facts::Facts;
 use super::linker::types::{Linker, LinkerSelection};
-use super::linker::{self, known_issue_check};
+use super::linker::{self, known_issue_check, system_library_check};
 use super::probe::{self, Probed};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::apt;
-use super::{CompileRequest, c_env_files, std_library, target_cpu};
+use super::{CompileRequest, c_env_files, memory, std_library, target_cpu};
 use crate::plan::{Build, BuildSettings};
 use crate::process::Cmd;
 use crate::ui::Ui;
@@ -129,6 +130,14 @@ impl Toolchain {
     }
 }
 
+/// Returns a note if memory may be too short to compile for all targets at the same time.
+fn memory_note(request: &CompileRequest, facts: &Facts) -> Option<String> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let jobs = request.options.jobs.map_or(cores, |jobs| usize::try_from(jobs).unwrap_or(cores));
+    let packages = facts.dependencies.values().map(|summary| summary.packages).max().unwrap_or_default();
+    memory::note(facts.tools.available_memory?, request.triples().len(), packages, jobs)
+}
+
 fn uses_cross(linkers: &BTreeMap<BuildSettings, LinkerSelection>) -> bool {
     linkers.values().any(|selection| selection.linker == Linker::Cross)
 }
@@ -167,6 +176,9 @@ fn select(request: CompileRequest, facts: Facts, mut problems: Vec<Problem>) -> 
         if let Err(failure) = known_issue_check::check_zig(&facts, &selection.linker, &platforms) {
             problems.push(Problem::for_target(Requirement::SupportedCrates, &build.settings.triple, failure));
         }
+        if let Err(failure) = system_library_check::check(&facts, &selection.linker, &platforms) {
+            problems.push(Problem::for_target(Requirement::SystemLibraries, &build.settings.triple, failure));
+        }
         notes.extend(linker::note(&facts, &selection.linker, &platforms));
         c_notes.extend(c_env::note(&facts));
     }
@@ -176,6 +188,7 @@ fn select(request: CompileRequest, facts: Facts, mut problems: Vec<Problem>) -> 
         AuditableDecision::default()
     });
     notes.extend(c_notes.into_iter().chain(auditable.note));
+    notes.extend(memory_note(&request, &facts));
     notes.dedup();
     ToolchainCheck { toolchain: Toolchain { request, facts, linkers, auditable: auditable.is_used, notes }, problems }
 }

@@ -73,7 +73,7 @@ impl From<Auditable> for Switch {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum EngineChoice {
-    /// buildx if it can build the images on this machine, or else the embedded engine.
+    /// For each image, buildx if it can build the image on this machine, or else the embedded engine.
     #[default]
     Auto,
     /// `docker buildx`.

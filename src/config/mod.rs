@@ -132,8 +132,8 @@ pub(crate) struct Config {
     /// Require Cargo.lock to be up to date.
     pub locked: Option<bool>,
 
-    /// Engine that builds the images. `"auto"` uses buildx if it can build the images on this machine, and the embedded
-    /// engine otherwise.
+    /// Engine that builds the images. `"auto"` selects an engine for each image: buildx if it can build the image on this
+    /// machine, and the embedded engine otherwise.
     pub engine: Option<EngineChoice>,
     /// Registries (`HOST[:PORT]`) to access over plain HTTP. Loopback registries always use plain HTTP.
     pub insecure_registries: Option<Vec<String>>,

@@ -78,9 +78,11 @@ pub(crate) fn resolve(
 }
 
 /// Returns the platforms that each base must support. Omits `scratch`, which is not pulled from a registry.
-pub(crate) fn platforms_by_base(images: &[Image]) -> BTreeMap<&str, BTreeSet<Platform>> {
+pub(crate) fn platforms_by_base<'a>(
+    images: impl IntoIterator<Item = &'a Image>,
+) -> BTreeMap<&'a str, BTreeSet<Platform>> {
     let mut bases: BTreeMap<&str, BTreeSet<Platform>> = BTreeMap::new();
-    for platform in images.iter().flat_map(|image| &image.platforms) {
+    for platform in images.into_iter().flat_map(|image| &image.platforms) {
         if platform.base != "scratch" {
             bases.entry(&platform.base).or_default().insert(platform.platform);
         }
@@ -114,19 +116,19 @@ fn use_other_base(platform: Platform) -> String {
     format!("use another base for this platform: platform.\"{platform}\" = {{ base = \"…\" }}")
 }
 
-/// Pulls every base into the cache, for each platform that uses it.
+/// Pulls the bases of `images` into the cache, for each platform that uses them.
 pub(crate) fn pull(
-    images: &[Image],
+    images: &[&Image],
     bases: &ResolvedBases,
     registry: &Registry,
     cache: &Cache,
     ui: &Ui,
 ) -> Result<PulledBases> {
-    bases.manifests.keys().for_each(|pinned| ui.status("Pulling", pinned));
     let mut pulled = PulledBases::new();
-    for (base, platforms) in platforms_by_base(images) {
+    for (base, platforms) in platforms_by_base(images.iter().copied()) {
         let pinned = bases.pinned.reference(base);
         let Some(fetched) = bases.manifests.get(pinned) else { continue };
+        ui.status("Pulling", pinned);
         for platform in platforms {
             let pull = || pull_platform(pinned, platform, fetched, registry, cache, ui.timings());
             let image = ui.timed(Phase::Base, format_args!("{platform} {base}"), pull);

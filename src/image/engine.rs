@@ -1,11 +1,13 @@
-//! Selects the engine that builds the images.
+//! Selects the engine that builds each image.
+
+use std::cell::OnceCell;
 
 use anyhow::{Context, Result};
 
 use super::build_context;
 use super::buildx::builder::{self, Builder};
 use super::buildx::buildkitd_config::{self, PlainHttpHosts};
-use super::buildx::docker::BuilderError;
+use super::buildx::docker::{BuilderError, DockerStatus};
 use crate::config::choices::EngineChoice;
 use crate::dockerfile::embedded_support::{self, Refusal};
 use crate::dockerfile::render::Dockerfile;
@@ -21,16 +23,18 @@ pub(crate) enum Engine {
     Embedded,
 }
 
-/// The selected engine, with the reason for the choice.
+/// The engine selected for an image, with the reason for the choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EngineSelection {
     pub engine: Engine,
     pub why: String,
+    /// Whether a machine with a different Docker installation would select the other engine.
+    pub depends_on_machine: bool,
 }
 
 impl EngineSelection {
     fn new(engine: Engine, why: impl Into<String>) -> EngineSelection {
-        EngineSelection { engine, why: why.into() }
+        EngineSelection { engine, why: why.into(), depends_on_machine: false }
     }
 
     /// Returns the engine's name, as accepted by `--engine`.
@@ -54,21 +58,47 @@ pub(crate) struct EngineRequest<'a> {
 }
 
 impl EngineRequest<'_> {
-    /// Returns the reason why the embedded engine cannot build the images, or `None` if it can. Fails if no engine can
-    /// build them.
-    pub(crate) fn needs_buildx(&self) -> Result<Option<Failure>, Failure> {
-        let images = self.images.iter().zip(self.dockerfiles);
-        let mut refusals: Vec<Refusal> =
-            images.filter_map(|(image, dockerfile)| self.check_embedded(image, dockerfile).err()).collect();
-        if let Some(index) = refusals.iter().position(|refusal| refusal.by_every_engine) {
-            return Err(refusals.swap_remove(index).failure);
+    /// Returns the reason why the embedded engine cannot build an image, or `None` if it can. Fails if no engine can
+    /// build the image. `index` is the position of the image in the plan.
+    pub(crate) fn needs_buildx(&self, index: usize) -> Result<Option<Failure>, Failure> {
+        let (Some(image), Some(dockerfile)) = (self.images.get(index), self.dockerfiles.get(index)) else {
+            return Ok(None);
+        };
+        match self.check_embedded(image, dockerfile) {
+            Ok(()) => Ok(None),
+            Err(refusal) if refusal.by_every_engine => Err(refusal.failure),
+            Err(refusal) => Ok(Some(refusal.failure)),
         }
-        Ok(refusals.into_iter().next().map(|refusal| refusal.failure))
     }
 
-    /// Returns the registries that a builder must access over plain HTTP.
-    pub(crate) fn plain_http_hosts(&self) -> PlainHttpHosts {
-        let dockerfiles = self.dockerfiles.iter().map(|dockerfile| dockerfile.text.as_str());
+    /// Selects an engine for each image. `find_builder` finds a builder that uses plain HTTP for the given hosts, and is
+    /// called only if a selection depends on the available builders.
+    pub(crate) fn select(
+        &self,
+        find_builder: impl Fn(&PlainHttpHosts) -> Result<Builder, BuilderError>,
+    ) -> Vec<Result<EngineSelection>> {
+        let needs: Vec<_> = (0..self.images.len()).map(|index| self.needs_buildx(index)).collect();
+        let uses_buildx = |needs: &Result<Option<Failure>, Failure>| {
+            self.options.choice == EngineChoice::Buildx || matches!(needs, Ok(Some(_)))
+        };
+        let built_by_buildx = self.dockerfiles.iter().zip(&needs).filter(|(_, needs)| uses_buildx(needs));
+        // One builder serves all images that require buildx.
+        let shared_hosts = self.plain_http_hosts(built_by_buildx.map(|(dockerfile, _)| dockerfile));
+        let mut selections = Vec::new();
+        for (dockerfile, needs) in self.dockerfiles.iter().zip(needs) {
+            let hosts = if uses_buildx(&needs) { shared_hosts.clone() } else { self.plain_http_hosts([dockerfile]) };
+            let selection = match needs {
+                Ok(needs) => decide(self.options.choice, needs, || find_builder(&hosts)),
+                Err(failure) => Err(failure.into()),
+            };
+            selections.push(selection);
+        }
+        selections
+    }
+
+    /// Returns the registries that a builder must access over plain HTTP to build `dockerfiles`.
+    fn plain_http_hosts<'a>(&self, dockerfiles: impl IntoIterator<Item = &'a Dockerfile>) -> PlainHttpHosts {
+        let dockerfiles = dockerfiles.into_iter().map(|dockerfile| dockerfile.text.as_str());
         buildkitd_config::plain_http_hosts(dockerfiles, &self.options.insecure_registries)
     }
 
@@ -106,14 +136,42 @@ fn unsupported_option(image: &Image, engine: &EngineOptions) -> Option<Failure> 
     Some(Failure::new(Class::Config, message).hint(hint))
 }
 
-/// Selects an engine, or fails if no engine can build the images on this machine. Has no side effects.
-pub(crate) fn choose(request: EngineRequest<'_>, ui: &Ui) -> Result<EngineSelection> {
-    let plain_http = request.plain_http_hosts();
-    let find_builder = || builder::find(request.options.builder.as_deref(), &plain_http, ui);
-    decide(request.options.choice, request.needs_buildx()?, find_builder)
+/// Selects an engine for each image, in plan order. A selection is an error if no engine can build its image on this
+/// machine. Has no side effects.
+pub(crate) fn choose(request: EngineRequest<'_>, ui: &Ui) -> Vec<Result<EngineSelection>> {
+    let name = request.options.builder.as_deref();
+    let docker: OnceCell<DockerStatus> = OnceCell::new();
+    request.select(|plain_http| {
+        let docker = match docker.get() {
+            Some(docker) => docker,
+            None => {
+                let probed = DockerStatus::probe(name, ui)?;
+                docker.get_or_init(|| probed)
+            }
+        };
+        builder::choose(name, plain_http, docker, ui)
+    })
 }
 
-/// Decides which engine to use. `needs_buildx` is the reason why the embedded engine cannot be used, or `None` if it
+/// Images that are built by the same engine for the same reason.
+pub(crate) struct EngineGroup<'a> {
+    pub selection: &'a EngineSelection,
+    pub images: Vec<&'a str>,
+}
+
+/// Groups images by their engine and the reason for its selection.
+pub(crate) fn group<'a>(images: impl IntoIterator<Item = (&'a Image, &'a EngineSelection)>) -> Vec<EngineGroup<'a>> {
+    let mut groups: Vec<EngineGroup<'a>> = Vec::new();
+    for (image, selection) in images {
+        match groups.iter_mut().find(|group| group.selection == selection) {
+            Some(group) => group.images.push(&image.name),
+            None => groups.push(EngineGroup { selection, images: vec![&image.name] }),
+        }
+    }
+    groups
+}
+
+/// Decides which engine builds an image. `needs_buildx` is the reason why the embedded engine cannot be used, or `None` if it
 /// can. `find_builder` is called only if the decision depends on the available builders.
 pub(crate) fn decide(
     choice: EngineChoice,
@@ -133,11 +191,14 @@ pub(crate) fn decide(
             let builder = builder.with_context(|| format!("{reason}, and docker buildx cannot be used"))?;
             Ok(EngineSelection::new(Engine::Buildx(builder), reason.to_string()))
         }
-        (EngineChoice::Auto, None) => prefer_existing_builder(find_builder()),
+        (EngineChoice::Auto, None) => {
+            let selection = prefer_existing_builder(find_builder())?;
+            Ok(EngineSelection { depends_on_machine: true, ..selection })
+        }
     }
 }
 
-/// Selects an engine for images that both engines can build: buildx if a usable builder exists, or else the embedded
+/// Selects an engine for an image that both engines can build: buildx if a usable builder exists, or else the embedded
 /// engine.
 fn prefer_existing_builder(builder: Result<Builder, BuilderError>) -> Result<EngineSelection> {
     let embedded = |why: &str| Ok(EngineSelection::new(Engine::Embedded, why));
@@ -173,17 +234,35 @@ fn suggest_embedded(error: BuilderError) -> anyhow::Error {
     }
 }
 
-/// Prints the selected engine, and creates its builder if needed.
-pub(crate) fn start(selection: EngineSelection, paths: &Paths, ui: &Ui) -> Result<Engine> {
-    let name = match &selection.engine {
-        Engine::Buildx(_) => "docker buildx",
-        Engine::Embedded => "the embedded engine",
-    };
-    ui.status("Using", format!("{name}: {}", selection.why));
-    if let Engine::Buildx(builder) = &selection.engine {
+/// Prints the selected engines, and creates their builders if needed. Returns the engine of each image.
+pub(crate) fn start(images: &[Image], selections: Vec<EngineSelection>, paths: &Paths, ui: &Ui) -> Result<Vec<Engine>> {
+    let groups = group(images.iter().zip(&selections));
+    for EngineGroup { selection, images } in &groups {
+        let name = match &selection.engine {
+            Engine::Buildx(_) => "docker buildx",
+            Engine::Embedded => "the embedded engine",
+        };
+        let only_for = if groups.len() == 1 { String::new() } else { format!(" for {}", images.join(", ")) };
+        ui.status("Using", format!("{name}{only_for}: {}", selection.why));
+    }
+    let engines: Vec<Engine> = selections.into_iter().map(|selection| selection.engine).collect();
+    for builder in builders(&engines) {
         builder::create(builder, paths, ui)?;
     }
-    Ok(selection.engine)
+    Ok(engines)
+}
+
+/// Returns the builders that the images use, without duplicates.
+pub(crate) fn builders<'a>(engines: impl IntoIterator<Item = &'a Engine>) -> Vec<&'a Builder> {
+    let mut builders = Vec::new();
+    for engine in engines {
+        if let Engine::Buildx(builder) = engine
+            && !builders.contains(&builder)
+        {
+            builders.push(builder);
+        }
+    }
+    builders
 }
 
 #[cfg(test)]

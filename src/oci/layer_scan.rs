@@ -128,8 +128,9 @@ fn link_target(entry: &tar::Entry<'_, impl Read>) -> String {
     String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned()
 }
 
-/// Reads the parts of a file's content that checks need.
-fn read_content(path: &str, size: u64, mut file: impl Read, temp_dir: &Utf8Path) -> io::Result<FileContent> {
+/// Reads the parts of a file's content that checks need. `path` is the file's path in the image. Large ELF files are
+/// copied to `temp_dir`.
+pub(crate) fn read_content(path: &str, size: u64, mut file: impl Read, temp_dir: &Utf8Path) -> io::Result<FileContent> {
     if let Some(text) = read_config_text(path, size, &mut file)? {
         return Ok(FileContent::Text(text));
     }
@@ -146,7 +147,7 @@ fn read_content(path: &str, size: u64, mut file: impl Read, temp_dir: &Utf8Path)
 
 /// Reads a file that lists users or groups, identifies the distribution, or configures the dynamic loader. Returns
 /// `None` for any other file, without reading it.
-pub(crate) fn read_config_text(path: &str, size: u64, mut file: impl Read) -> io::Result<Option<String>> {
+fn read_config_text(path: &str, size: u64, mut file: impl Read) -> io::Result<Option<String>> {
     let name = file_name(path);
     let is_config = match parent(path) {
         "etc" => {

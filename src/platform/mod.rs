@@ -165,6 +165,22 @@ impl Platform {
         }
     }
 
+    /// Returns the path of glibc's dynamic loader for this platform (glibc, `sysdeps/unix/sysv/linux/*/shlib-versions`).
+    pub(crate) fn glibc_loader(self) -> Option<&'static str> {
+        Some(match self.0.gnu_triple {
+            "x86_64-unknown-linux-gnu" => "/lib64/ld-linux-x86-64.so.2",
+            "i686-unknown-linux-gnu" | "i586-unknown-linux-gnu" => "/lib/ld-linux.so.2",
+            "aarch64-unknown-linux-gnu" => "/lib/ld-linux-aarch64.so.1",
+            "armv7-unknown-linux-gnueabihf" | "arm-unknown-linux-gnueabihf" => "/lib/ld-linux-armhf.so.3",
+            "armv5te-unknown-linux-gnueabi" | "arm-unknown-linux-gnueabi" => "/lib/ld-linux.so.3",
+            "riscv64gc-unknown-linux-gnu" => "/lib/ld-linux-riscv64-lp64d.so.1",
+            "powerpc64le-unknown-linux-gnu" => "/lib64/ld64.so.2",
+            "s390x-unknown-linux-gnu" => "/lib/ld64.so.1",
+            "loongarch64-unknown-linux-gnu" => "/lib64/ld-linux-loongarch-lp64d.so.1",
+            _ => return None,
+        })
+    }
+
     /// Returns the ELF header fields of programs for this platform.
     pub(crate) fn elf_identity(self) -> ElfIdentity {
         self.0.elf_header

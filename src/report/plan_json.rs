@@ -8,21 +8,29 @@ use crate::image::engine::{Engine, EngineSelection};
 use crate::plan::Plan;
 
 /// Renders the plan as JSON.
-pub(crate) fn to_json(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection) -> Result<String> {
+pub(crate) fn to_json(plan: &Plan, toolchain: &Toolchain, selections: &[EngineSelection]) -> Result<String> {
     let mut json = serde_json::to_value(plan)?;
-    for (image, json) in plan.images.iter().zip(array(&mut json["images"])) {
+    for ((image, selection), json) in plan.images.iter().zip(selections).zip(array(&mut json["images"])) {
+        add_engine(json, Some(selection));
         for (platform, json) in image.platforms.iter().zip(array(&mut json["platforms"])) {
             json["linker"] = serde_json::to_value(toolchain.linkers.get(&platform.build))?;
         }
     }
     json["version"] = SCHEMA_VERSION.into();
     json["auditable"] = toolchain.auditable.into();
-    json["engine"] = selection.name().into();
-    json["engine_why"] = selection.why.as_str().into();
-    if let Engine::Buildx(builder) = &selection.engine {
-        json["builder"] = builder.name.as_deref().into();
-    }
+    // These are null if the images are built in different ways.
+    let common = selections.first().filter(|first| selections.iter().all(|other| other == *first));
+    add_engine(&mut json, common);
     Ok(serde_json::to_string_pretty(&json)?)
+}
+
+fn add_engine(json: &mut serde_json::Value, selection: Option<&EngineSelection>) {
+    json["engine"] = selection.map(EngineSelection::name).into();
+    json["engine_why"] = selection.map(|selection| selection.why.as_str()).into();
+    json["builder"] = match selection.map(|selection| &selection.engine) {
+        Some(Engine::Buildx(builder)) => builder.name.as_deref().into(),
+        Some(Engine::Embedded) | None => serde_json::Value::Null,
+    };
 }
 
 fn array(json: &mut serde_json::Value) -> impl Iterator<Item = &mut serde_json::Value> {

@@ -6,17 +6,25 @@ use indexmap::{IndexMap, IndexSet};
 use crate::compile::toolchain::Toolchain;
 use crate::elf::linking::SymbolKind;
 use crate::image::buildx::builder::Builder;
-use crate::image::engine::{Engine, EngineSelection};
+use crate::image::engine::{self, Engine, EngineGroup, EngineSelection};
 use crate::plan::{Image, ImagePlatform, Plan, Template};
 use crate::platform::Platform;
 use crate::ui::table::{self, ListItem};
 use crate::ui::wrap;
 
-/// Renders one block per image with a row per platform, followed by the engine, linkers, sysroots, and missing targets.
-pub(crate) fn render(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection, width: Option<usize>) -> String {
+/// Renders one block per image with a row per platform, followed by the engines, linkers, sysroots, and missing targets.
+pub(crate) fn render(
+    plan: &Plan,
+    toolchain: &Toolchain,
+    selections: &[EngineSelection],
+    width: Option<usize>,
+) -> String {
     let images: Vec<String> = plan.images.iter().map(|image| image_block(image, plan, toolchain, width)).collect();
-    let mut sections =
-        vec![images.join("\n\n"), engine_section(selection, width), linkers_section(plan, toolchain, width)];
+    let mut sections = vec![
+        images.join("\n\n"),
+        engine_section(&plan.images, selections, width),
+        linkers_section(plan, toolchain, width),
+    ];
     sections.extend(symbols_section(plan, width));
     sections.extend(sysroots_section(toolchain, width));
     sections.extend(missing_std_section(toolchain, width));
@@ -45,15 +53,36 @@ fn row(platform: &ImagePlatform, toolchain: &Toolchain, plan: &Plan) -> [String;
     ]
 }
 
-fn engine_section(selection: &EngineSelection, width: Option<usize>) -> String {
-    let mut section = wrapped("Engine: ", &format!("{} ({})", selection.name(), selection.why), width);
-    if let Engine::Buildx(Builder { name: Some(name), to_create, .. }) = &selection.engine {
-        let creation =
-            to_create.as_ref().map(|to_create| format!(", will be created: {}", to_create.why)).unwrap_or_default();
-        section.push('\n');
-        section.push_str(&wrapped("Builder: ", &format!("{name}{creation}"), width));
+/// Names the engine and its builder, or lists them with their images if the images are built in different ways.
+fn engine_section(images: &[Image], selections: &[EngineSelection], width: Option<usize>) -> String {
+    let groups = engine::group(images.iter().zip(selections));
+    if let [EngineGroup { selection, .. }] = groups.as_slice() {
+        let mut section = wrapped("Engine: ", &format!("{} ({})", selection.name(), selection.why), width);
+        if let Some(builder) = builder_description(selection) {
+            section.push('\n');
+            section.push_str(&wrapped("Builder: ", &builder, width));
+        }
+        return section;
     }
-    section
+    let mut items = Vec::new();
+    for EngineGroup { selection, images } in groups {
+        let builder = builder_description(selection).map(|builder| format!("; builder {builder}"));
+        let description = format!("{}: {}{}", selection.name(), selection.why, builder.unwrap_or_default());
+        items.push(ListItem { names: images.join(", "), description });
+    }
+    let mut lines = vec!["Engines:".to_owned()];
+    lines.extend(table::render_list(&items, width));
+    lines.join("\n")
+}
+
+/// Returns the name of the builder that an engine uses, and whether it will be created. Returns `None` for the current
+/// builder.
+fn builder_description(selection: &EngineSelection) -> Option<String> {
+    let Engine::Buildx(Builder { name: Some(name), to_create, .. }) = &selection.engine else { return None };
+    Some(match to_create {
+        Some(to_create) => format!("{name}, will be created: {}", to_create.why),
+        None => name.clone(),
+    })
 }
 
 /// Lists the linkers in the plan's order, each with the reason for its choice and the platforms that use it.

@@ -36,7 +36,9 @@ pub(crate) fn graph_linked_by(config: &str, why: &str) -> Graph {
     let linkers: BTreeMap<BuildSettings, LinkerSelection> =
         request.builds.iter().map(|build| (build.settings.clone(), selection())).collect();
     let toolchain = Toolchain { request, linkers, ..Toolchain::default() };
-    from_plan::graph(&plan, &toolchain, &EngineSelection { engine: Engine::Embedded, why: "as requested".to_owned() })
+    let engine =
+        EngineSelection { engine: Engine::Embedded, why: "as requested".to_owned(), depends_on_machine: false };
+    from_plan::graph(&plan, &toolchain, &vec![engine; plan.images.len()])
 }
 
 pub(crate) fn svg(graph: &Graph) -> String {

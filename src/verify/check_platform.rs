@@ -1,11 +1,11 @@
 //! Checks one platform's root file system and config by following the steps that start a container.
 
+use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
 
 use super::dynamic_link::{self, ProgramLinkage};
 use super::exec_chain::{self, StartedProgram};
 use super::exec_context::ExecContext;
-use super::manifests::PlatformContents;
 use super::policy::{self, LinkedPrograms};
 use crate::config::policy::Policy;
 use crate::finding::{Finding, WRONG_BASE, printable};
@@ -35,19 +35,21 @@ pub(crate) struct CheckedPlatform {
     pub findings: Vec<Finding>,
 }
 
-/// Checks a platform's merged file system and config.
+/// Checks a platform's merged file system and config. `health_check` is the program that the health check runs, with its
+/// arguments. It is empty if there is no health check.
 pub(crate) fn check(
     root: &RootFs,
     platform: Platform,
-    contents: &PlatformContents,
+    config: &ImageConfiguration,
+    health_check: &[String],
     policy: &Policy,
 ) -> CheckedPlatform {
-    let (context, mut findings) = ExecContext::new(root, platform, &contents.config);
+    let (context, mut findings) = ExecContext::new(root, platform, config);
     findings.extend(check_base(&context));
     let chain = exec_chain::follow(&context);
     findings.extend(chain.findings);
     let main = link_programs(&context, &chain.programs, &mut findings);
-    let health_check = check_health_check(&context, &contents.health_check, &mut findings);
+    let health_check = check_health_check(&context, health_check, &mut findings);
     let programs = LinkedPrograms { main, health_check };
     findings.extend(policy::check(policy, &context, &programs));
     let main_program = programs.main_program();

@@ -259,7 +259,8 @@ impl Inspection<'_> {
         // Checking an incomplete file system would produce false findings.
         if let Some(root) = merge_layers(contents, layers, &mut findings) {
             (self.extra_check)(platform, &root, &contents.config)?;
-            let checked = check_platform::check(&root, platform, contents, &self.options.policy);
+            let checked =
+                check_platform::check(&root, platform, &contents.config, &contents.health_check, &self.options.policy);
             facts = checked.facts;
             findings.extend(checked.findings);
         }

@@ -3,6 +3,7 @@
 //! any image. The checks only read the image's files. Programs are run only by the `smoke` module, and only if a smoke
 //! run is configured.
 
+pub(crate) mod before_compiling;
 pub(crate) mod blobs;
 pub(crate) mod built_image;
 pub(crate) mod check_platform;

@@ -1,8 +1,8 @@
 //! Checks which engine is selected, and the errors for features that the embedded engine does not support.
 
-use crate::support::embedded;
 use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Fakes, HEALTHY_DOCKER, Project};
+use crate::support::{embedded, ready_made};
 
 #[test]
 fn engine_and_its_reason_are_printed_first() {
@@ -91,4 +91,42 @@ fn image_that_cannot_start_is_rejected_before_compiling() {
         })
     });
     snapshot!(seen);
+}
+
+#[test]
+fn images_of_one_run_are_built_by_different_engines() {
+    let template = |instruction: &str| {
+        format!(
+            "FROM {{{{ base }}}} AS {{{{ stage }}}}\n{instruction}{{% include \"contents\" %}}\n\
+             {{% include \"config\" %}}\n"
+        )
+    };
+    let config = "platforms = ['linux/amd64']\n[images.plain]\nbins = ['app']\n\
+        [images.runs]\nbins = ['app']\ntemplate = 't.j2'\n[images.zzz]\nbins = ['app']\n";
+    let project = Project::with_config(config).file("t.j2", &template(""));
+    embedded(&project, &["build"]).path_only(&ready_made::tools()).finish();
+    let copy = project.path().join("copy");
+    std::fs::rename(project.path().join("target/multiarch/runs/oci"), &copy).unwrap();
+
+    // This buildx "builds" the image that the embedded engine has built from the template without RUN.
+    let build = format!(
+        "  \"buildx build\") for arg; do case $arg in type=oci*) dest=${{arg##*dest=}};; esac; done\n    \
+         mkdir -p \"$(dirname \"$dest\")\" && cp -r '{}' \"$dest\" ;;\n",
+        copy.display()
+    );
+    let docker = HEALTHY_DOCKER.replace("io.containerd.snapshotter.v1", "overlay2").replacen(
+        "in\n",
+        &format!("in\n  \"buildx create\") ;;\n{build}"),
+        1,
+    );
+    let tools = ready_made::tools().program("docker", &format!("PATH=$PATH:/usr/bin:/bin\n{docker}"));
+    let project = project.file("t.j2", &template("RUN true\n"));
+    let registry = FakeRegistry::storing();
+    let run = project.run(&["publish", "--registry", &registry.host]).path_only(&tools);
+    let finished = run.finish().stderr_has(&["docker buildx for runs", "the embedded engine for plain, zzz"]);
+    for image in ["plain", "runs", "zzz"] {
+        assert_eq!(registry.tags(image), ["1.2.3", "latest"], "{finished}");
+    }
+    let builds = tools.log("docker").lines().filter(|line| line.starts_with("buildx build")).count();
+    assert_eq!(builds, 1, "{}", tools.log("docker"));
 }

@@ -109,20 +109,14 @@ fn multi_node_builder_is_called_for_each_platform() {
 #[test]
 fn plan_shows_the_engine() {
     let docker = || healthy().real("cargo").real("rustc").real("git");
-    let classic = || {
-        let script = HEALTHY_DOCKER
-            .replace("io.containerd.snapshotter.v1", "classic")
-            .replace("in\n", "in\n  \"buildx inspect\") [ $# = 2 ] && echo 'Driver: docker' ;;\n");
-        no_docker().program("docker", &script)
-    };
     const PROVENANCE: [&str; 2] = ["--provenance", "mode=max"];
     let seen = [
         (no_docker(), &[][..], "embedded"),
         (docker(), &[], "buildx"),
         (docker(), &["--engine", "embedded"], "embedded"),
         (docker(), &PROVENANCE, "buildx"),
-        (classic(), &[], "embedded"),
-        (classic(), &PROVENANCE, "buildx"),
+        (classic_docker(), &[], "embedded"),
+        (classic_docker(), &PROVENANCE, "buildx"),
     ]
     .map(|(tools, args, engine)| {
         let project = Project::app();
@@ -134,6 +128,52 @@ fn plan_shows_the_engine() {
         human
     });
     snapshot!(seen);
+}
+
+/// Creates the packages `plain` and `runs`, whose template has a RUN instruction that only buildx supports.
+fn with_run_in_one_image() -> Project {
+    let template = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+    let member = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2021\"\n");
+    let lock = ["plain", "runs"].map(|name| format!("[[package]]\nname = \"{name}\"\nversion = \"1.0.0\"\n"));
+    Project::empty()
+        .file("Cargo.toml", "[workspace]\nmembers = [\"plain\", \"runs\"]\nresolver = \"2\"\n")
+        .file("Cargo.lock", &format!("version = 4\n\n{}", lock.join("\n")))
+        .file("multiarch.toml", "platforms = ['linux/amd64']\n[images.plain]\nbins = ['plain']\n[images.runs]\nbins = ['runs']\ntemplate = 't.j2'\n")
+        .file("t.j2", template)
+        .file("plain/Cargo.toml", &member("plain"))
+        .file("plain/src/main.rs", "fn main() {}")
+        .file("runs/Cargo.toml", &member("runs"))
+        .file("runs/src/main.rs", "fn main() {}")
+}
+
+/// Docker's classic image store: buildx needs a builder that does not exist yet.
+fn classic_docker() -> Fakes {
+    let script = HEALTHY_DOCKER
+        .replace("io.containerd.snapshotter.v1", "classic")
+        .replace("in\n", "in\n  \"buildx inspect\") [ $# = 2 ] && echo 'Driver: docker' ;;\n");
+    no_docker().program("docker", &script)
+}
+
+#[test]
+fn engine_is_selected_per_image() {
+    let project = with_run_in_one_image();
+    let human = project.run(&["plan", "-v"]).path_only(&classic_docker()).finish();
+    let json = json(project.run(&["plan", "--message-format", "json"]).path_only(&classic_docker()));
+    let engines = json["images"].as_array().unwrap().iter().map(|image| image["engine"].as_str().unwrap());
+    assert_eq!(engines.collect::<Vec<_>>(), ["embedded", "buildx"]);
+    assert_eq!(json["engine"], Value::Null);
+    let doctor = project.run(&["doctor"]).path_only(&classic_docker()).finish();
+    snapshot!(human, doctor);
+}
+
+#[test]
+fn missing_docker_fails_only_the_image_that_needs_it() {
+    let project = with_run_in_one_image();
+    let all = project.run(&["plan"]).path_only(&no_docker()).finds(6).finish();
+    assert!(all.stdout.contains("plain 1.0.0") && !all.stdout.contains("runs 1.0.0"), "{all}");
+    // A program that reads the output must not mistake a part of the plan for all of it.
+    project.run(&["plan", "--message-format", "json"]).path_only(&no_docker()).fails(6).finish();
+    snapshot!(all, project.run(&["plan", "-p", "plain"]).path_only(&no_docker()).finish());
 }
 
 #[test]

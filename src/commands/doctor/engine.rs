@@ -12,10 +12,11 @@ use crate::commands::prepare::engine_request;
 use crate::config::choices::EngineChoice;
 use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::dockerfile::render::Dockerfile;
+use crate::error::Failure;
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::docker::{BuilderInfo, DockerStatus};
 use crate::image::buildx::qemu;
-use crate::image::engine::{self, Engine, EngineSelection};
+use crate::image::engine::{self, Engine, EngineGroup, EngineRequest, EngineSelection};
 use crate::image::{self, build_context, embedded, export};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
@@ -30,45 +31,57 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
         results.add_error("image", error)?;
     }
     let request = engine_request(plan, &dockerfiles);
-    let needs_buildx = match request.needs_buildx() {
-        Ok(reason) => reason,
-        Err(failure) => {
-            results.add_error("template", failure)?;
-            None
-        }
-    };
-    let reason_for_buildx = needs_buildx.as_ref().map(ToString::to_string);
     let uses_docker = plan.engine.choice != EngineChoice::Embedded;
     let builder_name = plan.engine.builder.as_deref();
     let docker = if uses_docker { DockerStatus::probe(builder_name, ui)? } else { DockerStatus::default() };
-    let plain_http = request.plain_http_hosts();
-    let find_builder = || builder::choose(builder_name, &plain_http, &docker, ui);
-    let selection = engine::decide(plan.engine.choice, needs_buildx, find_builder);
+    let selections = select_engines(request, &docker, results, ui)?;
     if uses_docker {
-        report_docker(&docker, selection.is_ok(), results);
+        let has_engines = selections.iter().all(|selection| !matches!(selection, ImageEngine::None { .. }));
+        report_docker(&docker, has_engines, results);
     } else {
         results.add(CheckResult::note("docker", "not checked: the selected engine does not use Docker"));
     }
-    let builder = match selection {
-        Ok(selection) => report_engine(plan, selection, results),
-        // `report_docker` already reported the cause.
-        Err(_) if uses_docker && docker.builder().is_err() => {
-            if let Some(reason) = reason_for_buildx {
-                results.add(CheckResult::note("engine", format!("docker buildx is required: {reason}")));
-            }
-            None
-        }
-        Err(error) => {
-            results.add_error("engine", error)?;
-            None
-        }
-    };
-    let mut without_qemu = check_run_instructions(&plan.images, &dockerfiles, builder.as_ref(), results, ui)?;
+    let builders = report_engines(plan, selections, uses_docker && docker.builder().is_err(), results)?;
+    let mut without_qemu = check_run_instructions(&plan.images, &dockerfiles, &builders, results, ui)?;
     without_qemu.extend(check_smoke_runs(plan, results, ui)?);
     if docker.server_version.is_some() && !without_qemu.is_empty() {
         results.fixes.push(Fix::RegisterQemu(without_qemu.into_iter().collect()));
     }
     Ok(())
+}
+
+/// The outcome of selecting an engine for an image.
+enum ImageEngine {
+    Selected(EngineSelection),
+    /// No engine accepts the template, which has been reported.
+    InvalidTemplate,
+    None {
+        error: anyhow::Error,
+        needs_buildx: Option<Failure>,
+    },
+}
+
+/// Selects an engine for each image, and reports templates that no engine accepts.
+fn select_engines(
+    request: EngineRequest<'_>,
+    docker: &DockerStatus,
+    results: &mut Results,
+    ui: &Ui,
+) -> Result<Vec<ImageEngine>> {
+    let builder = request.options.builder.as_deref();
+    let selections = request.select(|plain_http| builder::choose(builder, plain_http, docker, ui));
+    let mut engines = Vec::new();
+    for (index, selection) in selections.into_iter().enumerate() {
+        engines.push(match (selection, request.needs_buildx(index)) {
+            (Ok(selection), _) => ImageEngine::Selected(selection),
+            (Err(error), Ok(needs_buildx)) => ImageEngine::None { error, needs_buildx },
+            (Err(error), Err(_)) => {
+                results.add_error("template", error)?;
+                ImageEngine::InvalidTemplate
+            }
+        });
+    }
+    Ok(engines)
 }
 
 /// Renders the Dockerfiles of all images. Returns an empty list if any of them cannot be rendered.
@@ -150,13 +163,59 @@ fn describe_builder(builder: &BuilderInfo) -> String {
     description
 }
 
-/// Reports the selected engine. Returns its builder if the engine is buildx.
-fn report_engine(plan: &Plan, selection: EngineSelection, results: &mut Results) -> Option<Builder> {
-    let EngineSelection { engine, why } = selection;
-    let Engine::Buildx(builder) = engine else {
-        results.add(CheckResult::ok("engine", format!("embedded engine: {why}")));
-        return None;
-    };
+/// Reports the selected engines, and the images that no engine can build. Returns the builder of each image that buildx
+/// builds, in plan order.
+fn report_engines(
+    plan: &Plan,
+    engines: Vec<ImageEngine>,
+    docker_problem_is_reported: bool,
+    results: &mut Results,
+) -> Result<Vec<Option<Builder>>> {
+    let mut builders = Vec::new();
+    let mut selected: Vec<(&Image, EngineSelection)> = Vec::new();
+    for (image, engine) in plan.images.iter().zip(engines) {
+        let builder = match engine {
+            ImageEngine::Selected(selection) => {
+                let builder = match &selection.engine {
+                    Engine::Buildx(builder) => Some(builder.clone()),
+                    Engine::Embedded => None,
+                };
+                selected.push((image, selection));
+                builder
+            }
+            ImageEngine::InvalidTemplate => None,
+            ImageEngine::None { needs_buildx, .. } if docker_problem_is_reported => {
+                if let Some(reason) = needs_buildx {
+                    results.add(CheckResult::note("engine", format!("docker buildx is required: {reason}")));
+                }
+                None
+            }
+            ImageEngine::None { error, .. } => {
+                results.add_error("engine", error)?;
+                None
+            }
+        };
+        builders.push(builder);
+    }
+    for builder in engine::builders(selected.iter().map(|(_, selection)| &selection.engine)) {
+        report_builder(plan, builder, results);
+    }
+    for EngineGroup { selection, images } in
+        engine::group(selected.iter().map(|(image, selection)| (*image, selection)))
+    {
+        let only_for =
+            if images.len() == plan.images.len() { String::new() } else { format!("{}: ", images.join(", ")) };
+        let name = match selection.engine {
+            Engine::Buildx(_) => "docker buildx",
+            Engine::Embedded => "embedded engine",
+        };
+        results.add(CheckResult::ok("engine", format!("{only_for}{name}: {}", selection.why)));
+    }
+    Ok(builders)
+}
+
+/// Reports a builder that will be created, or that was not selected by the configuration.
+fn report_builder(plan: &Plan, builder: &Builder, results: &mut Results) {
     if let (Some(to_create), Some(name)) = (&builder.to_create, &builder.name) {
         let message = format!("'{name}' does not exist yet, but `publish` will create it: {}", to_create.why);
         let fix = Fix::CreateBuilder(Box::new(plan.paths.clone()), builder.clone());
@@ -165,26 +224,26 @@ fn report_engine(plan: &Plan, selection: EngineSelection, results: &mut Results)
     } else if let (None, Some(name)) = (&plan.engine.builder, &builder.name) {
         results.add(CheckResult::ok("builder", format!("using '{name}', driver {}", builder.driver)));
     }
-    results.add(CheckResult::ok("engine", format!("docker buildx: {why}")));
-    Some(builder)
 }
 
-/// Checks whether this machine can execute the RUN instructions in templates. Returns the platforms that it can neither
-/// run nor emulate.
+/// Checks whether this machine can execute the RUN instructions in templates. `builders` has an entry for each image.
+/// Returns the platforms that this machine can neither run nor emulate.
 fn check_run_instructions(
     images: &[Image],
     dockerfiles: &[Dockerfile],
-    builder: Option<&Builder>,
+    builders: &[Option<Builder>],
     results: &mut Results,
     ui: &Ui,
 ) -> Result<BTreeSet<Platform>> {
     let host = Platform::host_triple();
     // If no builder was selected, assume a local one, to check which platforms this machine can run.
     let local = Builder { name: None, driver: "docker".to_owned(), is_multi_node: false, to_create: None };
-    let builder = builder.unwrap_or(&local);
     let mut missing = BTreeSet::new();
-    let with_run = images.iter().zip(dockerfiles).filter(|(_, dockerfile)| !dockerfile.run_platforms.is_empty());
-    for (image, dockerfile) in with_run {
+    for ((image, dockerfile), builder) in images.iter().zip(dockerfiles).zip(builders) {
+        if dockerfile.run_platforms.is_empty() {
+            continue;
+        }
+        let builder = builder.as_ref().unwrap_or(&local);
         let platforms = dockerfile.run_platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match qemu::check(&image.name, &dockerfile.run_platforms, &host, builder, ui) {
             Ok(()) => {

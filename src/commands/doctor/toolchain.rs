@@ -43,7 +43,8 @@ pub(crate) fn check(plan: &Plan, results: &mut Results) -> Result<()> {
             let source = if is_compiled { "compiled from source (build-std)" } else { "installed" };
             results.add(CheckResult::ok("std", format!("{}: {source}", Platform::describe_triple(triple))));
         }
-        problems.report(Some(triple), &[Requirement::TargetCpu, Requirement::SupportedCrates], results)?;
+        let required = [Requirement::TargetCpu, Requirement::SupportedCrates, Requirement::SystemLibraries];
+        problems.report(Some(triple), &required, results)?;
         for build in builds {
             if let Some(selection) = toolchain.linkers.get(&build.settings) {
                 let message = format!("{}: {}: {}", build.name(), selection.linker, selection.why);
@@ -108,7 +109,7 @@ fn subject(requirement: Requirement) -> &'static str {
     match requirement {
         Requirement::Target | Requirement::Std => "std",
         Requirement::LockFile => "workspace",
-        Requirement::SupportedCrates => "crates",
+        Requirement::SupportedCrates | Requirement::SystemLibraries => "crates",
         Requirement::Linker => "linker",
         Requirement::TargetCpu | Requirement::Auditable => "rust",
     }

@@ -25,6 +25,8 @@ struct ConfigVariables<'a> {
     /// The supported platforms that are not in `platforms`.
     others: Vec<&'static str>,
     tags: [&'static str; 2],
+    /// Whether `engine` is allowed in the table.
+    sets_engine: bool,
     template_copy: Option<TemplateCopyVariables>,
     has_one_image: bool,
     images: Vec<ImageVariables<'a>>,
@@ -76,14 +78,15 @@ pub(crate) fn config_text(
     let (platforms, others): (Vec<Platform>, Vec<Platform>) =
         Platform::all().partition(|platform| used.contains(platform));
     let guess = repository.guess_registry();
-    let table = table_name(table);
+    let name = table_name(table);
     let variables = ConfigVariables {
-        table,
-        prefix: table.map(|table| format!("{table}.")).unwrap_or_default(),
+        table: name,
+        prefix: name.map(|table| format!("{table}.")).unwrap_or_default(),
         registry: RegistryVariable { is_guess: guess.is_some(), value: guess.unwrap_or("ghcr.io/you".to_owned()) },
         platforms: platforms.into_iter().map(Platform::name).collect(),
         others: others.into_iter().map(Platform::name).collect(),
         tags: DEFAULT_TAGS,
+        sets_engine: table != ConfigTable::Package,
         template_copy: template.map(|template| TemplateCopyVariables {
             path: template_copy::path(template),
             base: template.base,

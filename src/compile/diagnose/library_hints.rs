@@ -22,22 +22,7 @@ pub(crate) fn hints(library: Option<&PackagedLibrary>, name: &str, context: &Fai
             )
         }];
     };
-    let package = library.package;
-    let vendored = library
-        .vendored
-        .map(|line| format!("build the library from source: add `{line}` to the dependencies in Cargo.toml"));
-    let or = if vendored.is_some() { "or " } else { "" };
-    let packaged = if is_host {
-        format!("{or}install the Debian package: `apt-get install {package}`")
-    } else if is_musl {
-        format!(
-            "{or}use glibc, because Debian has no packages for musl: set libc = \"gnu\" and \
-             sysroot-packages = [\"{package}\"], and use a base image with glibc"
-        )
-    } else {
-        format!("{or}add the Debian package for the target: sysroot-packages = [\"{package}\"]")
-    };
-    vendored.into_iter().chain([packaged]).collect()
+    library.hints(is_musl, is_host)
 }
 
 /// The name of Debian's library directory for a platform.

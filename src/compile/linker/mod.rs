@@ -3,6 +3,7 @@
 pub(crate) mod errors;
 pub(crate) mod known_issue_check;
 pub(crate) mod requested;
+pub(crate) mod system_library_check;
 pub(crate) mod types;
 pub(crate) mod zig_args;
 

@@ -42,13 +42,8 @@ impl BuilderToCreate {
     }
 }
 
-/// Finds a builder that uses plain HTTP for the given hosts: the builder called `name`, or the current builder if
+/// Selects a builder that uses plain HTTP for the given hosts: the builder called `name`, or the current builder if
 /// `name` is `None`. If the current builder cannot be used, returns a new builder to create.
-pub(crate) fn find(name: Option<&str>, plain_http: &PlainHttpHosts, ui: &Ui) -> Result<Builder, BuilderError> {
-    choose(name, plain_http, &DockerStatus::probe(name, ui)?, ui)
-}
-
-/// Selects a builder like [`find`], using the results of an earlier probe.
 pub(crate) fn choose(
     name: Option<&str>,
     plain_http: &PlainHttpHosts,

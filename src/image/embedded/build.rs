@@ -84,7 +84,7 @@ impl LayerBuilder<'_> {
             while let Some(job) = next(&queue) {
                 cancel.check()?;
                 let layer = self.build_layer(&job)?;
-                self.announce(job.position.image, &layer);
+                self.announce(&self.images[job.position.image], &layer);
                 lock(&built).insert(job.position, layer);
             }
             Ok(())
@@ -127,16 +127,16 @@ impl LayerBuilder<'_> {
     }
 
     /// Sends a finished layer. Ignores a closed channel, because the receiving stage reports its own failure.
-    fn announce(&self, image: usize, layer: &Layer) {
+    fn announce(&self, image: &PreparedImage<'_>, layer: &Layer) {
         let (descriptor, path) = (layer.descriptor.clone(), layer.path.clone());
-        let _ = self.finished.send(ImageBlob { image, descriptor, path });
+        let _ = self.finished.send(ImageBlob { image: image.index, descriptor, path });
     }
 
     fn announce_base_layers(&self) {
-        for (index, image) in self.images.iter().enumerate() {
+        for image in self.images {
             let bases = image.platforms.iter().filter_map(|platform| platform.base.as_ref());
             for layer in bases.flat_map(|base| &base.layers) {
-                self.announce(index, layer);
+                self.announce(image, layer);
             }
         }
     }

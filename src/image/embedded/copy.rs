@@ -13,7 +13,7 @@ use crate::error::{Class, Failure};
 use crate::oci::digest::{StreamHash, hash_reader};
 use crate::oci::layer::{LayerEntries, LayerEntry, LayerFile};
 use crate::oci::layer_scan;
-use crate::oci::rootfs::{FileAttributes, FileContent, FsNode, RegularFile, RootFs, normalize, parent};
+use crate::oci::rootfs::{FileAttributes, FsNode, RegularFile, RootFs, normalize, parent};
 
 /// A layer that an image adds to its base.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,13 +233,13 @@ impl Copier<'_> {
     fn copy_file(&mut self, from: &Utf8Path, to: &str) -> Result<()> {
         self.add_parents(to);
         let metadata = fs_err::metadata(from)?;
-        let text = layer_scan::read_config_text(to, metadata.len(), fs_err::File::open(from)?)?;
-        let content = text.map_or(FileContent::Other, FileContent::Text);
-        self.rootfs.insert(to, FsNode::File(RegularFile { size: metadata.len(), content, ..RegularFile::default() }));
-        let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
+        let temp_dir = from.parent().unwrap_or(Utf8Path::new("."));
+        let content = layer_scan::read_content(to, metadata.len(), fs_err::File::open(from)?, temp_dir)?;
+        let attributes = self.attributes(self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777));
+        self.rootfs.insert(to, FsNode::File(RegularFile { attributes, size: metadata.len(), content }));
         let StreamHash { sha256, size } = hash_reader(fs_err::File::open(from)?)?;
         let file = Some(LayerFile { path: from.to_owned(), size, sha256 });
-        self.entries.insert(to.to_owned(), LayerEntry { attributes: self.attributes(mode), file });
+        self.entries.insert(to.to_owned(), LayerEntry { attributes, file });
         Ok(())
     }
 }
@@ -247,6 +247,7 @@ impl Copier<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::rootfs::FileContent;
 
     const TIME: u64 = 7;
 

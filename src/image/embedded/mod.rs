@@ -7,4 +7,6 @@ pub(crate) mod layer_store;
 pub(crate) mod prepare;
 
 pub(crate) use build::build;
-pub(crate) use prepare::{check_scratch_images, check_unstaged_scratch_images, prepare};
+pub(crate) use prepare::{
+    PreparedImage, PreparedPlatform, StagedImage, check_scratch_image, check_unstaged_scratch_images, prepare,
+};

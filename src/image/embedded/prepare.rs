@@ -20,6 +20,8 @@ use crate::platform::Platform;
 
 /// The parts of an image that are known before compilation.
 pub(crate) struct PreparedImage<'a> {
+    /// The position of the image in the plan.
+    pub index: usize,
     pub image: &'a Image,
     /// The directory to write the OCI layout to.
     pub layout_dir: Utf8PathBuf,
@@ -37,6 +39,8 @@ pub(crate) struct PreparedPlatform {
     /// The layers to add to the base.
     pub layers: Vec<PlannedLayer>,
     pub build: BuildSettings,
+    /// The file system of the image. The binaries are empty files, because they have not been compiled yet.
+    pub rootfs: RootFs,
     /// The layers whose binary has to be compiled first.
     pub waiting: Vec<WaitingLayer>,
 }
@@ -48,21 +52,27 @@ pub(crate) struct WaitingLayer {
     pub layer: usize,
 }
 
-/// Evaluates the Dockerfiles and reads the staged files. `staged` contains one build context per image, in the same
-/// order as `images`.
+/// An image to prepare, with its staged build context.
+pub(crate) struct StagedImage<'a> {
+    /// The position of the image in the plan.
+    pub index: usize,
+    pub image: &'a Image,
+    pub staged: &'a StagedContext,
+}
+
+/// Evaluates the Dockerfiles and reads the staged files.
 pub(crate) fn prepare<'a>(
-    images: &'a [Image],
-    staged: &[StagedContext],
+    images: impl IntoIterator<Item = StagedImage<'a>>,
     bases: &PulledBases,
     source_date_epoch: u64,
 ) -> Result<Vec<PreparedImage<'a>>> {
     let mut prepared = Vec::new();
-    for (image, staged) in images.iter().zip(staged) {
+    for StagedImage { index, image, staged } in images {
         let mut platforms = Vec::new();
         for platform in &image.platforms {
             platforms.push(prepare_platform(image, platform, staged, bases, source_date_epoch)?);
         }
-        prepared.push(PreparedImage { image, layout_dir: staged.dir.join("oci"), platforms });
+        prepared.push(PreparedImage { index, image, layout_dir: staged.dir.join("oci"), platforms });
     }
     Ok(prepared)
 }
@@ -78,10 +88,10 @@ fn prepare_platform(
     check_onbuild(image, &platform.base, base.as_ref().and_then(|base| base.config.get("config")))?;
     let evaluated = evaluate(image, platform, staged, base.as_deref(), source_date_epoch)?;
     evaluated.check_scratch().with_context(|| platform_label(image, platform))?;
-    let EvaluatedStage { stage, layers, .. } = evaluated;
+    let EvaluatedStage { stage, layers, rootfs, .. } = evaluated;
     let waiting = waiting_layers(platform, &layers);
     let (platform, build) = (platform.platform, platform.build.clone());
-    Ok(PreparedPlatform { platform, base, config: stage.config, layers, build, waiting })
+    Ok(PreparedPlatform { platform, base, config: stage.config, layers, build, rootfs, waiting })
 }
 
 fn waiting_layers(platform: &ImagePlatform, layers: &[PlannedLayer]) -> Vec<WaitingLayer> {
@@ -106,15 +116,7 @@ fn check_onbuild(image: &Image, base: &str, config: Option<&Value>) -> Result<()
     Err(Failure::new(Class::Config, message).hint("build with Docker: `--engine buildx`"))
 }
 
-/// Checks that images based on `scratch` contain their entrypoint and user, because buildx does not check this. Skips
-/// Dockerfiles that cannot be evaluated without Docker. `staged` contains one build context per image, in the same
-/// order as `images`.
-pub(crate) fn check_scratch_images(images: &[Image], staged: &[StagedContext], source_date_epoch: u64) -> Result<()> {
-    let mut images = images.iter().zip(staged);
-    images.try_for_each(|(image, staged)| check_scratch_image(image, staged, source_date_epoch))
-}
-
-/// Checks images like [`check_scratch_images`], but in temporary build contexts, so that nothing is written to the
+/// Checks images like [`check_scratch_image`], but in temporary build contexts, so that nothing is written to the
 /// target directory. `root` is the workspace root.
 pub(crate) fn check_unstaged_scratch_images(
     images: &[Image],
@@ -133,7 +135,9 @@ pub(crate) fn check_unstaged_scratch_images(
     Ok(())
 }
 
-fn check_scratch_image(image: &Image, staged: &StagedContext, source_date_epoch: u64) -> Result<()> {
+/// Checks that an image contains its entrypoint and its user on platforms that are based on `scratch`, which buildx
+/// does not check. Skips Dockerfiles that cannot be evaluated without Docker.
+pub(crate) fn check_scratch_image(image: &Image, staged: &StagedContext, source_date_epoch: u64) -> Result<()> {
     for platform in image.platforms.iter().filter(|platform| platform.base == "scratch") {
         if let Ok(evaluated) = evaluate(image, platform, staged, None, source_date_epoch) {
             evaluated.check_scratch().with_context(|| platform_label(image, platform))?;

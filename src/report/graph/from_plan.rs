@@ -47,14 +47,14 @@ impl<'a> GraphBuilder<'a> {
     }
 }
 
-/// Builds the graph of a plan with the selected linkers and engine.
-pub(crate) fn graph(plan: &Plan, toolchain: &Toolchain, selection: &EngineSelection) -> Graph {
+/// Builds the graph of a plan with the selected linkers and engines. `selections` has one entry per image, in plan order.
+pub(crate) fn graph(plan: &Plan, toolchain: &Toolchain, selections: &[EngineSelection]) -> Graph {
     let runs = toolchain.cargo_runs();
     let missing_std = toolchain.missing_std();
     let build_names: BTreeMap<BuildSettings, String> =
         plan.unique_builds().into_iter().map(|build| (build.settings.clone(), build.name())).collect();
     let mut graph = GraphBuilder::default();
-    for (image_number, image) in plan.images.iter().enumerate() {
+    for (image_number, (image, selection)) in plan.images.iter().zip(selections).enumerate() {
         for ImagePlatform { platform, build, binaries, base, template, files, .. } in &image.platforms {
             let build_name = build_names.get(build).map(String::as_str).unwrap_or_default();
             let platform = graph.node(NodeKey::Platform(image_number, *platform), || {
