@@ -40,6 +40,9 @@ pub(crate) struct Config {
     /// Tags to publish. Tags are templates that can use `version`, `major`, `minor`, `patch`, `pre`, `git.sha`,
     /// `git.short`, `git.tag` and `git.branch`.
     pub tags: Option<Vec<String>>,
+    /// Tags that must not move to another image, as templates like those in `tags`. A leading `v` makes no difference.
+    /// Tags in loopback registries can always move.
+    pub immutable_tags: Option<Vec<String>>,
     /// Images, by name.
     #[cfg_attr(test, schemars(extend("x-default" = "one image per binary")))]
     pub images: IndexMap<String, Config>,
@@ -296,7 +299,7 @@ impl Config {
             };
         }
         fields! {
-            replace: registry platforms tags bins base template files entrypoint cmd expose volumes user workdir stop_signal
+            replace: registry platforms tags immutable_tags bins base template files entrypoint cmd expose volumes user workdir stop_signal
                 healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args
                 allow deny_needed static_only non_root_only max_size require_labels require_annotations smoke;

@@ -54,6 +54,9 @@ pub(crate) struct Plan {
     pub artifacts: Vec<Utf8PathBuf>,
     /// Whether to load the images into the local Docker or Podman installation.
     pub load: bool,
+    /// Moves of tags that this run may make.
+    #[serde(skip)]
+    pub tag_permissions: TagPermissions,
     /// Images to build, in the order of the configuration.
     pub images: Vec<Image>,
     /// Notes to print, for example about skipped platforms.
@@ -101,6 +104,15 @@ pub(crate) struct EngineOptions {
     pub builder: Option<String>,
     /// Registries (`HOST[:PORT]`) to access over plain HTTP, in addition to loopback addresses.
     pub insecure_registries: Vec<String>,
+}
+
+/// Moves of tags that are usually mistakes, and that a run may make only if they are requested.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TagPermissions {
+    /// Whether an immutable tag may move to another image.
+    pub overwrite: bool,
+    /// Whether a tag may move to a lower version.
+    pub downgrade: bool,
 }
 
 /// A set of binaries to compile with the same settings for one target triple.
@@ -156,6 +168,8 @@ pub(crate) struct Image {
     /// Repositories to push to, as `registry/name`. Empty if no registry is configured.
     pub repositories: Vec<String>,
     pub tags: Vec<String>,
+    /// The `tags` that must not move to another image.
+    pub immutable_tags: Vec<String>,
     /// Annotations on the index.
     pub annotations: IndexMap<String, String>,
     /// Platforms of the image, in the order of [`Platform::all`].

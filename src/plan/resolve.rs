@@ -10,7 +10,7 @@ use super::image_platform::resolve_image_platform;
 use super::images::{ImageSelection, check_collisions, select_images};
 use super::{
     Binary, BuildxOptions, CargoOptions, Checkout, Commit, ConfigSources, EngineOptions, Image, Output, Package, Paths,
-    Plan, Template, Workspace, tags,
+    Plan, TagPermissions, Template, Workspace, tags,
 };
 use crate::config::{Config, OneOrMany};
 use crate::error::{Class, Failure};
@@ -19,6 +19,9 @@ use crate::platform::Platform;
 
 /// Tag templates to use if none are configured.
 pub(crate) const DEFAULT_TAGS: [&str; 2] = ["{{version}}", "latest"];
+
+/// Templates of immutable tags to use if none are configured.
+const DEFAULT_IMMUTABLE_TAGS: [&str; 1] = ["{{version}}"];
 
 /// Options for a single run that are not read from configuration files.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +40,7 @@ pub(crate) struct PlanRequest {
     pub notes_missing_registry: bool,
     /// Whether the run covers only some platforms of a plan that will be published from another machine.
     pub is_partial: bool,
+    pub tag_permissions: TagPermissions,
     pub cache_dir: Utf8PathBuf,
 }
 
@@ -102,6 +106,7 @@ pub(crate) fn resolve(
         outputs: request.outputs.clone(),
         artifacts: request.artifacts.clone(),
         load: request.load,
+        tag_permissions: request.tag_permissions,
         images,
         notes,
     })
@@ -170,6 +175,8 @@ fn resolve_image(
         registries.iter().map(|registry| compose_repository(registry, &name)).collect::<Result<_, _>>()?;
     let templates = all.tags.clone().unwrap_or_else(|| DEFAULT_TAGS.map(str::to_owned).to_vec());
     let tags = tags::render(&templates, inputs.has_explicit_tags(), &package.version, checkout)?;
+    let immutable = all.immutable_tags.clone().unwrap_or_else(|| DEFAULT_IMMUTABLE_TAGS.map(str::to_owned).to_vec());
+    let immutable_tags = tags::immutable(&immutable, &tags.tags, &package.version, checkout)?;
     notes.extend(tags.notes.into_iter().map(|note| format!("{name}: {note}")));
     check_binary_paths(&name, &binaries)?;
     let has_platform_flags = sources.command_line.platforms.is_some();
@@ -197,6 +204,7 @@ fn resolve_image(
         version: package.version.clone(),
         repositories: repositories.into_iter().collect(),
         tags: tags.tags,
+        immutable_tags,
         annotations,
         platforms: resolved,
         compression,

@@ -58,6 +58,29 @@ pub(crate) fn render(
     Ok(result)
 }
 
+/// Returns the tags that match a template of immutable tags, ignoring a leading `v`. A template matches nothing if one of
+/// its variables is empty.
+pub(crate) fn immutable(
+    templates: &[String],
+    tags: &[String],
+    version: &Version,
+    checkout: &Checkout,
+) -> Result<Vec<String>, Failure> {
+    let renderer = TagRenderer::new(version, checkout);
+    let mut immutable = Vec::new();
+    for template in templates {
+        let rendered = renderer.render_marked("immutable-tags", template)?;
+        immutable.push(rendered.trim().to_owned());
+    }
+    let is_immutable = |tag: &&String| immutable.iter().any(|name| without_v(name) == without_v(tag));
+    Ok(tags.iter().filter(is_immutable).cloned().collect())
+}
+
+/// Removes the `v` before a version.
+fn without_v(tag: &str) -> &str {
+    tag.strip_prefix('v').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(tag)
+}
+
 /// Returns a note about how uncommitted changes affect the tags of all images.
 pub(crate) fn uncommitted_note(checkout: &Checkout) -> Option<String> {
     let reason = checkout.uncommitted_reason()?;
@@ -124,10 +147,7 @@ impl<'a> TagRenderer<'a> {
 
     /// Renders a template. Fails if an empty variable leaves a gap in the tag. An entirely empty tag is not an error.
     fn render(&self, template: &str) -> Result<String, Failure> {
-        let rendered = self.environment.render_str(template, &self.variables).map_err(|error| {
-            Failure::new(Class::Config, format!("tag template '{template}': {}", template_error(&error)))
-                .hint("available variables: version, major, minor, patch, pre, git.sha, git.short, git.tag, git.branch")
-        })?;
+        let rendered = self.render_marked("tag", template)?;
         let tag = rendered.replace(EMPTY_MARKER, "");
         if rendered == tag || tag.trim().is_empty() {
             return Ok(tag.trim().to_owned());
@@ -136,6 +156,14 @@ impl<'a> TagRenderer<'a> {
         let reason = empty_reason(name, self.version, self.checkout);
         Err(Failure::new(Class::Config, format!("tag template '{template}': {name} is empty: {reason}"))
             .hint(format!("make it optional with `{{% if {name} %}}…{{% endif %}}`, or set the tag with `--tag NAME`")))
+    }
+
+    /// Renders a template, with [`EMPTY_MARKER`] in place of empty values. `kind` describes the template in errors.
+    fn render_marked(&self, kind: &str, template: &str) -> Result<String, Failure> {
+        self.environment.render_str(template, &self.variables).map_err(|error| {
+            Failure::new(Class::Config, format!("{kind} template '{template}': {}", template_error(&error)))
+                .hint("available variables: version, major, minor, patch, pre, git.sha, git.short, git.tag, git.branch")
+        })
     }
 
     /// Returns the first empty variable in a template.
@@ -277,6 +305,25 @@ mod tests {
         assert_eq!(tags(&["{{git.tag}}", "a", "a"], false, "1.0.0", &commit(false)).unwrap().tags, ["a"]);
         let failure = tags(&["{{git.tag}}"], false, "1.0.0", &Checkout::None).unwrap_err();
         assert!(failure.to_string().starts_with("no tags remain after rendering"), "{failure}");
+    }
+
+    #[test]
+    fn immutable_tags_match_templates() {
+        for (templates, tags, expected) in [
+            (&["{{version}}"][..], &["1.2.3", "latest", "1.2"][..], &["1.2.3"][..]),
+            (&["{{version}}"], &["v1.2.3", "1.2.3-dirty", "1.2.3-alpine"], &["v1.2.3"]),
+            (&["{{version}}", "v{{version}}-alpine"], &["1.2.3-alpine", "1.2.3"], &["1.2.3-alpine", "1.2.3"]),
+            (&["{{git.tag}}", "v{{git.tag}}"], &["v", "1.2.3"], &[]),
+            (&["{{git.short}}"], &["edge", "0123456"], &["0123456"]),
+            (&[], &["1.2.3"], &[]),
+        ] {
+            let [templates, tags] = [templates, tags].map(|list| list.iter().map(|&text| text.to_owned()));
+            let (templates, tags): (Vec<String>, Vec<String>) = (templates.collect(), tags.collect());
+            let found = immutable(&templates, &tags, &Version::new(1, 2, 3), &commit(false)).unwrap();
+            assert_eq!(found, expected, "{templates:?} {tags:?}");
+        }
+        let invalid = immutable(&["{{ verison }}".to_owned()], &[], &Version::new(1, 2, 3), &Checkout::None);
+        assert!(invalid.unwrap_err().to_string().starts_with("immutable-tags template '{{ verison }}': undefined"));
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use semver::Version;
 
 use super::build_report::{ImageReport, PlatformReport};
-use super::{Report, TagOutcome, shorten_digest};
+use super::{Report, TagOutcome};
+use crate::oci::digest::shorten_digest;
 use crate::plan::Commit;
 use crate::plan::tags::is_version;
+use crate::publish::tag_decision::TagChange;
 use crate::ui::size;
 use crate::verify::smoke::SmokeMethod;
 
@@ -96,11 +98,13 @@ impl TagOutcome {
     }
 
     fn description(&self) -> String {
-        let TagOutcome { reference, from, to } = self;
-        match from {
-            Some(from) if from == to => format!("`{reference}` stays at `{}`", shorten_digest(to)),
-            Some(from) => format!("`{reference}` moved from `{}` to `{}`", shorten_digest(from), shorten_digest(to)),
-            None => format!("`{reference}` created at `{}`", shorten_digest(to)),
+        let TagOutcome { reference, from, to, change } = self;
+        let to = shorten_digest(to);
+        match (change, from) {
+            (TagChange::Kept, _) => format!("`{reference}` stays at `{to}`, which has a higher version"),
+            (TagChange::Moved, Some(from)) => format!("`{reference}` moved from `{}` to `{to}`", shorten_digest(from)),
+            (TagChange::Created | TagChange::Moved, _) => format!("`{reference}` created at `{to}`"),
+            (TagChange::Unchanged, _) => format!("`{reference}` stays at `{to}`"),
         }
     }
 }
@@ -175,6 +179,7 @@ mod tests {
             reference: format!("r.example:5000/app:{tag}"),
             from: from.map(str::to_owned),
             to: "sha256:b".to_owned(),
+            change: TagChange::Moved,
         };
         for (tag, from, expected) in [
             ("1.2.3", Some("sha256:a"), true),
@@ -208,11 +213,13 @@ mod tests {
                     reference: "r.example/app:1.2.3".to_owned(),
                     from: None,
                     to: format!("sha256:{}", "12".repeat(32)),
+                    change: TagChange::Created,
                 },
                 TagOutcome {
                     reference: "r.example/app:latest".to_owned(),
                     from: Some(format!("sha256:{}", "34".repeat(32))),
                     to: format!("sha256:{}", "12".repeat(32)),
+                    change: TagChange::Moved,
                 },
             ],
             allow: vec!["MA053".parse().unwrap()],

@@ -44,6 +44,7 @@ mod reports;
 mod services;
 mod smoke_runs;
 mod sysroot;
+mod tags;
 mod timings_page;
 mod toolchain;
 mod verify;
