@@ -6,6 +6,7 @@ pub(crate) mod check_features;
 pub(crate) mod check_names;
 pub(crate) mod ci_matrix;
 pub(crate) mod git;
+pub(crate) mod git_tags;
 pub(crate) mod image_platform;
 pub(crate) mod images;
 pub(crate) mod outputs;
@@ -29,6 +30,7 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use self::git_tags::Release;
 use crate::config::choices::{Auditable, EngineChoice, LinkerChoice};
 use crate::config::policy::Policy;
 use crate::config::{FileEntry, Healthcheck};
@@ -186,6 +188,10 @@ pub(crate) struct Image {
 }
 
 impl Image {
+    pub(crate) fn release(&self) -> Release<'_> {
+        Release { package: &self.package, image: &self.name, version: &self.version }
+    }
+
     /// Returns `repository:tag` for every combination of repository and tag.
     pub(crate) fn references(&self) -> impl Iterator<Item = String> {
         self.repositories.iter().flat_map(|repository| self.tags.iter().map(move |tag| format!("{repository}:{tag}")))

@@ -23,7 +23,7 @@ const VERSION: &str = "org.opencontainers.image.version";
 pub(crate) struct ImageTag {
     /// The index of the image in the run's list of images.
     pub image: usize,
-    /// `host/name:tag`
+    /// The reference, as `host/name:tag`.
     pub reference: String,
     pub kind: TagKind,
 }

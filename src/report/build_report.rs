@@ -6,7 +6,6 @@ use super::schema::SCHEMA_VERSION;
 use crate::compile::{Artifact, ArtifactSource, Artifacts};
 use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::finding::{CheckCode, Finding};
-use crate::plan::tags::is_version;
 use crate::plan::{Commit, Image, ImagePlatform};
 use crate::publish::tag_decision::{TagChange, TagDecision};
 use crate::publish::tags::TagMove;
@@ -45,8 +44,8 @@ pub(super) struct ImageReport {
     pub(super) tags: Vec<String>,
     /// Digest of the image index.
     pub(super) digest: String,
-    /// Whether the commit's git tag matches the package version, optionally with a leading `v`. Null if the commit has
-    /// no git tag or if the tag is not a version.
+    /// Whether a git tag of the commit matches the package version, optionally with a leading `v` and the name of the
+    /// package. Null if no git tag names a version.
     pub(super) version_is_tag: Option<bool>,
     /// What happened to each tag in each repository. Empty if nothing was pushed.
     pub(super) moved: Vec<TagOutcome>,
@@ -162,7 +161,7 @@ impl Report {
                 repositories: image.repositories.clone(),
                 tags: image.tags.clone(),
                 digest: verified.digests.index.clone(),
-                version_is_tag: commit.and_then(|commit| is_version(commit.tag.as_deref()?, &image.version)),
+                version_is_tag: commit.and_then(|commit| image.release().matches_tag(&commit.tags)),
                 moved,
                 allow: image.policy.allow.clone(),
                 platforms: image.platforms.iter().map(platform_report).collect(),

@@ -6,6 +6,7 @@ use super::build_report::{ImageReport, PlatformReport};
 use super::{Report, TagOutcome};
 use crate::oci::digest::shorten_digest;
 use crate::plan::Commit;
+use crate::plan::git_tags::{Release, VersionTag};
 use crate::plan::tags::is_version;
 use crate::publish::tag_decision::TagChange;
 use crate::ui::size;
@@ -52,9 +53,14 @@ impl Report {
 fn commit_items(commit: Option<&Commit>, image: &ImageReport) -> Vec<String> {
     let Some(commit) = commit else { return vec![checkbox(false, "built from a git commit")] };
     let clean = format!("clean work tree at commit `{}`", shorten_digest(&commit.sha));
-    let tag_item = match (image.version_is_tag, &commit.tag) {
-        (Some(is_same), Some(tag)) => checkbox(is_same, &format!("git tag `{tag}` matches the version")),
-        _ => checkbox(false, "the commit has a git tag that matches the version"),
+    let version = Version::parse(&image.package_version).ok();
+    let release = version.as_ref().map(|version| Release { package: &image.package, image: &image.name, version });
+    let tag = release.and_then(|release| release.version_tag(&commit.tags));
+    let tag_item = match tag {
+        Some(VersionTag { tag, .. }) => {
+            checkbox(image.version_is_tag == Some(true), &format!("git tag `{tag}` matches the version"))
+        }
+        None => checkbox(false, "the commit has a git tag that matches the version"),
     };
     vec![checkbox(!commit.is_dirty(), &clean), tag_item]
 }
@@ -93,7 +99,7 @@ impl TagOutcome {
     /// a different image.
     fn replaces_version(&self, version: &str) -> bool {
         let tag = self.reference.rsplit_once(':').map_or("", |(_, tag)| tag);
-        let is_version = Version::parse(version).is_ok_and(|version| is_version(tag, &version) == Some(true));
+        let is_version = Version::parse(version).is_ok_and(|version| is_version(tag, &version));
         is_version && self.from.as_ref().is_some_and(|from| *from != self.to)
     }
 
@@ -241,6 +247,7 @@ mod tests {
             sha: "0123456789abcdef".to_owned(),
             time: 0,
             tag: Some("v1.2.3".to_owned()),
+            tags: vec!["v1.2.3".to_owned()],
             branch: None,
             changes: Vec::new(),
         };

@@ -50,3 +50,11 @@ fn output_of_a_lower_version() {
         |line: &str| line.starts_with("note: not moving") || line.contains("Tagging") || line.contains("Published");
     check_output("tags-lower", &excerpt(&finished, is_shown));
 }
+
+#[test]
+fn output_of_a_git_tag_with_another_version() {
+    let project = committed("1.2.3");
+    project.git(&["tag", "v1.2.4"]);
+    let finished = publish(&project, &FakeRegistry::storing(), 3);
+    check_output("tags-git", &format!("$ cargo multiarch {}\n{}", ARGS.join(" "), finished.stderr));
+}
