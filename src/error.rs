@@ -68,7 +68,7 @@ pub(crate) const EXIT_CODES: [ExitCodeEntry; 10] = {
         entry(
             Class::Registry.exit_code(),
             "registry",
-            "A registry was unreachable, rejected a request or sent an invalid response.",
+            "A registry was unreachable, rejected a request or sent an invalid response, or the version is already published.",
         ),
         entry(Class::Verify.exit_code(), "verification", "An image is corrupt, fails a check or cannot start."),
         entry(Class::Interrupted.exit_code(), "interrupted", "The run was stopped by Ctrl-C or SIGTERM."),

@@ -10,6 +10,7 @@ pub(crate) mod policy;
 pub(crate) mod settings;
 pub(crate) mod short_help;
 pub(crate) mod styles;
+pub(crate) mod tag_args;
 pub(crate) mod value_parsers;
 pub(crate) mod verification;
 
@@ -18,6 +19,7 @@ pub(crate) use doctor::DoctorArgs;
 pub(crate) use init::InitArgs;
 pub(crate) use output::{DestinationArgs, GraphArgs, GraphFormat, MessageFormat, OutputArgs, ReportArgs};
 pub(crate) use settings::SettingsArgs;
+pub(crate) use tag_args::TagArgs;
 pub(crate) use verification::{SmokeArgs, VerifyArgs};
 
 use camino::Utf8PathBuf;
@@ -147,6 +149,8 @@ pub(crate) struct PublishArgs {
     pub reports: ReportArgs,
     #[command(flatten)]
     pub smoke: SmokeArgs,
+    #[command(flatten)]
+    pub tags: TagArgs,
 
     /// Push to the registry
     ///

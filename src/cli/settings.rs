@@ -1,6 +1,7 @@
 //! Options that set configuration keys. They are converted to a `Config`, like every other source of settings.
 
 use camino::Utf8PathBuf;
+use clap::builder::BoolishValueParser;
 use clap::{Arg, Args};
 use indexmap::IndexMap;
 
@@ -59,6 +60,18 @@ pub(crate) struct SettingsArgs {
         help_heading = "Image"
     )]
     tags: Vec<String>,
+    /// Allow publishing a commit whose git tag names another version
+    ///
+    /// By default, a git tag such as v1.2.3 must be the version of a published package.
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "MULTIARCH_ALLOW_TAG_MISMATCH",
+        hide_env_values = true,
+        hide_short_help = true,
+        help_heading = "Image"
+    )]
+    allow_tag_mismatch: bool,
     /// Base image [default: the template's base image, or scratch]
     #[arg(long, value_name = "REFERENCE", env = "MULTIARCH_BASE", hide_env_values = true, help_heading = "Image")]
     base: Option<String>,
@@ -236,6 +249,7 @@ impl SettingsArgs {
             registry: non_empty(&texts(&self.registry)).map(OneOrMany::Many),
             platforms: non_empty(&self.platforms),
             tags: non_empty(&texts(&self.tags)),
+            allow_tag_mismatch: self.allow_tag_mismatch.then_some(true),
             base: text(&self.base),
             template: text(&self.template),
             libc: self.libc,

@@ -20,7 +20,7 @@ use crate::ui::Ui;
 /// Runs `cargo multiarch build`.
 pub(crate) fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let written_files = output_files(&args.reports, &[])?;
-    let request = args.destinations.add_to(PlanRequest { written_files, ..args.settings.request() });
+    let request = args.destinations.add_to(PlanRequest { written_files, is_local: true, ..args.settings.request() });
     let request = args.smoke.add_to(request);
     let plan = ui.timed(Phase::Prepare, "configuration", || load_plan(&args.settings, request))?;
     let timings_page = TimingsPage::prepare("build", &plan, ui)?;

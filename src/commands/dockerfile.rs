@@ -8,6 +8,7 @@ use crate::cli::DockerfileArgs;
 use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::dockerfile::render::{HELPERS, VARIABLES};
 use crate::image;
+use crate::plan::PlanRequest;
 use crate::ui::{Ui, wrap};
 
 /// Runs `cargo multiarch dockerfile`.
@@ -15,7 +16,7 @@ pub(crate) fn dockerfile(args: &DockerfileArgs, ui: &Ui) -> Result<()> {
     if args.variables {
         return print_variables(ui);
     }
-    let plan = load_plan(&args.settings, args.settings.request())?;
+    let plan = load_plan(&args.settings, PlanRequest { is_local: true, ..args.settings.request() })?;
     plan.notes.iter().for_each(|note| ui.note(note));
     for (index, image) in plan.images.iter().enumerate() {
         if index > 0 {

@@ -5,17 +5,20 @@ use std::sync::mpsc;
 use anyhow::Result;
 
 use super::build::build_without_push;
-use super::build_images::{BuiltImage, build_images};
+use super::build_images::{BuildOutput, BuiltImage, build_images};
 use super::load_plan::{load_plan, lock_workspace};
 use super::prepare::{LocalChecks, prepare};
 use super::report_output::{output_files, print_report};
 use super::timings_page::TimingsPage;
 use crate::cli::PublishArgs;
-use crate::plan::{Image, Plan, PlanRequest};
+use crate::oci::digest::shorten_digest;
+use crate::plan::{Image, Plan, PlanRequest, TagPermissions};
 use crate::publish::push_access::check_push_access;
-use crate::publish::{tags, upload};
+use crate::publish::tag_decision::{KeptVersions, PublishedImage, TagDecision};
+use crate::publish::tags::{self, TagMove};
+use crate::publish::upload;
 use crate::registry::Registry;
-use crate::report::{Report, TagOutcome, shorten_digest};
+use crate::report::{Report, TagOutcome};
 use crate::threads::{self, CancelToken};
 use crate::timings::Phase;
 use crate::ui::Ui;
@@ -26,7 +29,7 @@ use crate::verify::readback;
 pub(crate) fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let written_files = output_files(&args.reports, &[&args.refs_file, &args.digests_file])?;
     let request = args.destinations.add_to(PlanRequest { written_files, ..args.settings.request() });
-    let request = args.smoke.add_to(request);
+    let request = args.tags.add_to(args.smoke.add_to(request));
     let plan = ui.timed(Phase::Prepare, "configuration", || load_plan(&args.settings, request))?;
     let timings_page = TimingsPage::prepare("publish", &plan, ui)?;
     let result = if args.push { push(&plan, ui) } else { build_without_push(&plan, ui) };
@@ -45,6 +48,9 @@ fn push(plan: &Plan, ui: &Ui) -> Result<Report> {
     let preflight = LocalChecks::run(plan, ui)?;
     let _lock = lock_workspace(&plan.paths, ui)?;
     check_push_access(&plan.images, &registry, ui)?;
+    ui.timed(Phase::Prepare, "immutable tags", || {
+        tags::check_revisions(&plan.images, plan.tag_permissions, &registry)
+    })?;
     let prepared = prepare(plan, preflight, &registry, ui)?;
     let images = &prepared.images;
 
@@ -64,12 +70,9 @@ fn push(plan: &Plan, ui: &Ui) -> Result<Report> {
     for (image, built) in images.iter().zip(&output.images) {
         push_manifests(image, built, &registry, ui)?;
     }
-    let mut moved = Vec::new();
-    for (image, built) in images.iter().zip(&output.images) {
-        moved.push(move_tags(image, built, &registry, ui)?);
-    }
-    for (image, built) in images.iter().zip(&output.images) {
-        check_tags(image, built, &registry, ui)?;
+    let moved = move_tags(images, &output, plan.tag_permissions, &registry, ui)?;
+    for (image, outcomes) in images.iter().zip(&moved) {
+        check_tags(image, outcomes, &registry, ui)?;
     }
     Ok(output.report(plan, &prepared, moved, false))
 }
@@ -87,32 +90,62 @@ fn push_manifests(image: &Image, built: &BuiltImage, registry: &Registry, ui: &U
     Ok(())
 }
 
-/// Moves an image's tags, and warns about platforms that a tag will no longer include.
-fn move_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<Vec<TagOutcome>> {
-    let image_digest = &built.verified.digests.image;
-    let mut moved = Vec::new();
-    let tags =
-        ui.timed(Phase::Publish, format_args!("tags of {}", image.name), || tags::look_up_tags(image, registry))?;
-    for tag in tags {
-        let _tagging = ui.timings().span(Phase::Publish, format_args!("tag {}", tag.reference));
-        let lost = tags::lost_platforms(image, &tag, image_digest, registry)?;
-        if !lost.is_empty() {
-            ui.warning(format!("{} will no longer include {}", tag.reference, lost.join(", ")));
-        }
-        let replaced = tag.replaced_digest(image_digest).map(|digest| format!(" (was {})", shorten_digest(digest)));
-        ui.status("Tagging", format!("{}{}", tag.reference, replaced.unwrap_or_default()));
-        tags::move_tag(&tag, &built.layout, registry)?;
-        moved.push(TagOutcome { reference: tag.reference, from: tag.current, to: image_digest.clone() });
+/// Returns the images that were built, in the form that decisions about their tags require.
+fn new_images(images: &[Image], output: &BuildOutput) -> Vec<PublishedImage> {
+    let mut new = Vec::new();
+    for (image, built) in images.iter().zip(&output.images) {
+        let digests = &built.verified.digests;
+        new.push(tags::new_image(image, &digests.image, digests.platforms.values().cloned().collect()));
     }
-    Ok(moved)
+    new
 }
 
-/// Checks that each of an image's tags points to the digest that was pushed.
-fn check_tags(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<()> {
-    for repository in &image.repositories {
-        let _reading = ui.timings().span(Phase::Publish, format_args!("read back the tags of {repository}"));
-        readback::check_tags(image, repository, &built.verified.digests.image, registry)?;
+/// Moves the tags of all images. Returns what happened to the tags of each image.
+fn move_tags(
+    images: &[Image],
+    output: &BuildOutput,
+    permissions: TagPermissions,
+    registry: &Registry,
+    ui: &Ui,
+) -> Result<Vec<Vec<TagOutcome>>> {
+    let new = new_images(images, output);
+    let moves = ui.timed(Phase::Publish, "tags", || tags::decide_moves(images, &new, permissions, registry))?;
+    let mut outcomes = vec![Vec::new(); images.len()];
+    for tag_move in moves {
+        let index = tag_move.tag.image;
+        outcomes[index].push(move_tag(tag_move, &images[index], &output.images[index], registry, ui)?);
     }
+    Ok(outcomes)
+}
+
+/// Moves a tag, and warns about platforms that the tag will no longer include.
+fn move_tag(tag_move: TagMove, image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<TagOutcome> {
+    let reference = tag_move.tag.reference.clone();
+    let _tagging = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
+    let lost = tag_move.lost_platforms(image);
+    if !lost.is_empty() {
+        ui.warning(format!("{reference} will no longer include {}", lost.join(", ")));
+    }
+    match &tag_move.decision {
+        TagDecision::Keep(KeptVersions { published, new }) => ui.note(format!(
+            "not moving {reference} from {published} down to {new} (pass `--allow-downgrade` to move it)"
+        )),
+        _ => {
+            let existing = tag_move.existing.as_ref().filter(|_| tag_move.decision == TagDecision::Move);
+            let replaced = existing.map(|existing| format!(" (was {})", shorten_digest(&existing.digest)));
+            ui.status("Tagging", format!("{reference}{}", replaced.unwrap_or_default()));
+        }
+    }
+    tag_move.execute(&built.layout, registry)?;
+    Ok(TagOutcome::new(tag_move, &built.verified.digests.image))
+}
+
+/// Checks that the tags that were published point to their images.
+fn check_tags(image: &Image, outcomes: &[TagOutcome], registry: &Registry, ui: &Ui) -> Result<()> {
+    let published: Vec<(&str, &str)> = outcomes.iter().filter_map(TagOutcome::published).collect();
+    ui.timed(Phase::Publish, format_args!("read back the tags of {}", image.name), || {
+        readback::check_tags(&image.name, &published, registry)
+    })?;
     let platforms = plural(image.platforms.len(), "platform", "platforms");
     ui.status("Published", format!("{} for {platforms}, verified", image.name));
     Ok(())

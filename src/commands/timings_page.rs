@@ -7,9 +7,10 @@ use indexmap::IndexSet;
 
 use crate::error::{Class, Failure, message_with_causes};
 use crate::fs;
+use crate::oci::digest::shorten_digest;
 use crate::plan::Plan;
+use crate::report::Report;
 use crate::report::timings_page::{self, PageHeader};
-use crate::report::{Report, shorten_digest};
 use crate::ui::Ui;
 
 /// The timing report for a run. Created before the run starts, and written when it ends.

@@ -43,6 +43,11 @@ pub(crate) struct Config {
     /// Publish an index, which can contain several platforms. Without an index, the tags point to the manifest of the
     /// image's only platform, as AWS Lambda requires.
     pub index: Option<bool>,
+    /// Tags that must not move to another image, as templates like those in `tags`. A leading `v` makes no difference.
+    /// Tags in loopback registries can always move.
+    pub immutable_tags: Option<Vec<String>>,
+    /// Allow publishing a commit whose git tag names another version than Cargo.toml.
+    pub allow_tag_mismatch: Option<bool>,
     /// Images, by name.
     #[cfg_attr(test, schemars(extend("x-default" = "one image per binary")))]
     pub images: IndexMap<String, Config>,
@@ -301,7 +306,7 @@ impl Config {
             };
         }
         fields! {
-            replace: registry platforms tags index bins base template files entrypoint cmd expose volumes user workdir stop_signal
+            replace: registry platforms tags index immutable_tags allow_tag_mismatch bins base template files entrypoint cmd expose volumes user workdir stop_signal
                 healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args
                 allow deny_needed static_only non_root_only max_size require_labels require_annotations smoke;

@@ -23,6 +23,8 @@ pub(crate) fn defaults() -> Config {
         platforms = ["linux/amd64", "linux/arm64"]
         tags = ["{{version}}", "latest"]
         index = true
+        immutable-tags = ["{{version}}"]
+        allow-tag-mismatch = false
         user = "65532:65532"
         profile = "release"
         all-features = false

@@ -16,14 +16,16 @@ pub(crate) enum Scope {
 }
 
 /// Keys that can only be set for the whole workspace.
-const WORKSPACE_KEYS: [&str; 5] = ["auditable", "engine", "insecure-registries", "builder", "locked"];
+const WORKSPACE_KEYS: [&str; 6] =
+    ["allow-tag-mismatch", "auditable", "engine", "insecure-registries", "builder", "locked"];
 
 /// Keys that cannot be set per platform.
-const IMAGE_KEYS: [&str; 24] = [
+const IMAGE_KEYS: [&str; 25] = [
     "registry",
     "platforms",
     "tags",
     "index",
+    "immutable-tags",
     "bins",
     "platform",
     "annotations",

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
+use indexmap::IndexSet;
 use serde::Serialize;
 
 use crate::error::{Class, Failure};
@@ -15,8 +16,11 @@ pub(crate) struct Commit {
     pub sha: String,
     /// Commit time, in seconds since the Unix epoch.
     pub time: u64,
-    /// Tag that points to the commit. If there are several, the one with the highest version.
+    /// Tag that points to the commit. If there are several, the one that a CI job runs for, else the one with the
+    /// highest version.
     pub tag: Option<String>,
+    /// All tags that point to the commit, in the same order.
+    pub tags: Vec<String>,
     /// Checked-out branch. `None` if HEAD is detached.
     pub branch: Option<String>,
     /// Paths with uncommitted changes, including untracked files that are not ignored.
@@ -47,6 +51,11 @@ impl Commit {
 }
 
 impl Checkout {
+    /// Returns the tags that point to the commit.
+    pub(crate) fn git_tags(&self) -> &[String] {
+        self.commit().map_or(&[], |commit| &commit.tags)
+    }
+
     pub(crate) fn commit(&self) -> Option<&Commit> {
         match self {
             Checkout::Commit(commit) => Some(commit),
@@ -90,8 +99,8 @@ fn serialize_is_not_empty<S: serde::Serializer>(list: &Vec<String>, serializer: 
 }
 
 /// Returns the state of the git checkout in `dir`. Changes to `ignored` paths below `dir`, such as the target
-/// directory, do not make the work tree dirty.
-pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checkout> {
+/// directory, do not make the work tree dirty. `ci_tag` is the tag that a CI job runs for. Shallow clones may lack it.
+pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf], ci_tag: Option<String>) -> Result<Checkout> {
     let Some(git) = find_program("git") else {
         if dir.ancestors().any(|dir| dir.join(".git").exists()) {
             let message = "git is not installed, but it is required to read this repository's commit";
@@ -119,10 +128,13 @@ pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf]) -> Result<Checko
     let exclude: Vec<String> =
         ignored.iter().filter_map(|path| Some(format!(":(exclude){}", path.strip_prefix(dir).ok()?))).collect();
     let exclude: Vec<&str> = exclude.iter().map(String::as_str).collect();
+    let tags = lines(&["tag", "--points-at", "HEAD", "--sort=-version:refname"])?;
+    let tags: IndexSet<String> = ci_tag.into_iter().chain(tags).collect();
     Ok(Checkout::Commit(Commit {
         sha: head.stdout.trim().to_owned(),
         time: time.and_then(|time| time.parse().ok()).unwrap_or_default(),
-        tag: line(&["tag", "--points-at", "HEAD", "--sort=-version:refname"])?,
+        tag: tags.first().cloned(),
+        tags: tags.into_iter().collect(),
         branch: line(&["branch", "--show-current"])?,
         // Skip the two status letters and the space before the path.
         changes: lines(&[&["status", "--porcelain", "--", ":/"], &exclude[..]].concat())?

@@ -7,6 +7,7 @@ pub(crate) mod check_features;
 pub(crate) mod check_names;
 pub(crate) mod ci_matrix;
 pub(crate) mod git;
+pub(crate) mod git_tags;
 pub(crate) mod image_platform;
 pub(crate) mod images;
 pub(crate) mod outputs;
@@ -30,6 +31,7 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use self::git_tags::Release;
 use crate::config::choices::{Auditable, EngineChoice, LinkerChoice};
 use crate::config::policy::Policy;
 use crate::config::{FileEntry, Healthcheck};
@@ -56,6 +58,9 @@ pub(crate) struct Plan {
     pub artifacts: Vec<Utf8PathBuf>,
     /// Whether to load the images into the local Docker or Podman installation.
     pub load: bool,
+    /// Moves of tags that this run may make.
+    #[serde(skip)]
+    pub tag_permissions: TagPermissions,
     /// Images to build, in the order of the configuration.
     pub images: Vec<Image>,
     /// Notes to print, for example about skipped platforms.
@@ -103,6 +108,15 @@ pub(crate) struct EngineOptions {
     pub builder: Option<String>,
     /// Registries (`HOST[:PORT]`) to access over plain HTTP, in addition to loopback addresses.
     pub insecure_registries: Vec<String>,
+}
+
+/// Moves of tags that are usually mistakes, and that a run may make only if they are requested.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TagPermissions {
+    /// Whether an immutable tag may move to another image.
+    pub overwrite: bool,
+    /// Whether a tag may move to a lower version.
+    pub downgrade: bool,
 }
 
 /// A set of binaries to compile with the same settings for one target triple.
@@ -158,6 +172,8 @@ pub(crate) struct Image {
     /// Repositories to push to, as `registry/name`. Empty if no registry is configured.
     pub repositories: Vec<String>,
     pub tags: Vec<String>,
+    /// The `tags` that must not move to another image.
+    pub immutable_tags: Vec<String>,
     /// Whether the image has an index. Without an index, tags point to the manifest of the only platform.
     #[serde(rename = "index")]
     pub has_index: bool,
@@ -179,6 +195,15 @@ pub(crate) struct Image {
 }
 
 impl Image {
+    pub(crate) fn release(&self) -> Release<'_> {
+        Release { package: &self.package, image: &self.name, version: &self.version }
+    }
+
+    /// Returns the annotations of what the tags point to: the index, or the only manifest if there is no index.
+    pub(crate) fn tagged_annotations(&self) -> &IndexMap<String, String> {
+        if self.has_index { &self.annotations } else { &self.manifest_annotations }
+    }
+
     /// Returns `repository:tag` for every combination of repository and tag.
     pub(crate) fn references(&self) -> impl Iterator<Item = String> {
         self.repositories.iter().flat_map(|repository| self.tags.iter().map(move |tag| format!("{repository}:{tag}")))

@@ -7,11 +7,13 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::annotations;
 use super::check_names::{check_image_name, check_registry_host, compose_repository, is_registry_host};
+use super::git_tags::{self, Release};
 use super::image_platform::resolve_image_platform;
 use super::images::{ImageSelection, check_collisions, select_images};
+use super::tags::{self, TagSource};
 use super::{
     Binary, BuildxOptions, CargoOptions, Checkout, Commit, ConfigSources, EngineOptions, Image, Output, Package, Paths,
-    Plan, Template, Workspace, tags,
+    Plan, TagPermissions, Template, Workspace,
 };
 use crate::config::{Config, OneOrMany};
 use crate::error::{Class, Failure};
@@ -20,6 +22,9 @@ use crate::platform::Platform;
 
 /// Tag templates to use if none are configured.
 pub(crate) const DEFAULT_TAGS: [&str; 2] = ["{{version}}", "latest"];
+
+/// Templates of immutable tags to use if none are configured.
+const DEFAULT_IMMUTABLE_TAGS: [&str; 1] = ["{{version}}"];
 
 /// Options for a single run that are not read from configuration files.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +43,9 @@ pub(crate) struct PlanRequest {
     pub notes_missing_registry: bool,
     /// Whether the run covers only some platforms of a plan that will be published from another machine.
     pub is_partial: bool,
+    /// Whether the run never publishes images. A git tag of another version is then only noted.
+    pub is_local: bool,
+    pub tag_permissions: TagPermissions,
     pub cache_dir: Utf8PathBuf,
 }
 
@@ -75,6 +83,7 @@ pub(crate) fn resolve(
     let images = resolve_images(&inputs, &mut notes)?;
     check_collisions(workspace, &images)?;
     let top = sources.all_platforms_config(&sources.workspace);
+    notes.extend(check_git_tags(&images, top.allow_tag_mismatch.unwrap_or_default(), &inputs)?);
     let insecure_registries = top.insecure_registries.unwrap_or_default();
     insecure_registries.iter().try_for_each(|host| check_registry_host("insecure-registries", host))?;
     notes.extend(registry_notes(&images, &insecure_registries));
@@ -103,13 +112,14 @@ pub(crate) fn resolve(
         outputs: request.outputs.clone(),
         artifacts: request.artifacts.clone(),
         load: request.load,
+        tag_permissions: request.tag_permissions,
         images,
         notes,
     })
 }
 
 fn resolve_images(inputs: &Inputs<'_>, notes: &mut Vec<String>) -> Result<Vec<Image>, Failure> {
-    let Inputs { sources, checkout, request, .. } = *inputs;
+    let Inputs { sources, request, .. } = *inputs;
     let selections = select_images(inputs.workspace, sources)?;
     let settings: Vec<Config> =
         selections.iter().map(|image| sources.image_config(&image.name, Some(&image.package.name))).collect();
@@ -128,13 +138,22 @@ fn resolve_images(inputs: &Inputs<'_>, notes: &mut Vec<String>) -> Result<Vec<Im
                 continue;
             }
         }
-        let image = resolve_image(selection, &settings, &platforms, inputs, notes)?;
-        if !inputs.has_explicit_tags() {
-            notes.extend(tags::other_version_note(&name, &image.version, checkout));
-        }
-        images.push(image);
+        images.push(resolve_image(selection, &settings, &platforms, inputs, notes)?);
     }
     Ok(images)
+}
+
+/// Compares the commit's git tags with the versions of the images. If they differ, fails or returns a note. It is a note
+/// if that is allowed, if nothing will be published, or if the work tree differs from the tagged commit.
+fn check_git_tags(images: &[Image], is_allowed: bool, inputs: &Inputs<'_>) -> Result<Option<String>, Failure> {
+    let Inputs { checkout, request, .. } = *inputs;
+    if inputs.has_explicit_tags() {
+        return Ok(None);
+    }
+    let releases: Vec<Release<'_>> = images.iter().map(Image::release).collect();
+    let Some(mismatch) = git_tags::find_mismatch(&releases, checkout.git_tags()) else { return Ok(None) };
+    let is_note = is_allowed || request.is_local || request.is_partial || checkout.uncommitted_reason().is_some();
+    if is_note { Ok(Some(mismatch.to_string())) } else { Err(mismatch.failure()) }
 }
 
 /// Returns an image's configured platforms, or the default platforms if none are configured.
@@ -170,7 +189,13 @@ fn resolve_image(
     let repositories: IndexSet<String> =
         registries.iter().map(|registry| compose_repository(registry, &name)).collect::<Result<_, _>>()?;
     let templates = all.tags.clone().unwrap_or_else(|| DEFAULT_TAGS.map(str::to_owned).to_vec());
-    let tags = tags::render(&templates, inputs.has_explicit_tags(), &package.version, checkout)?;
+    let release = Release { package: &package.name, image: &name, version: &package.version };
+    let packages: Vec<&str> = workspace.packages.iter().map(|package| package.name.as_str()).collect();
+    let git_tag = release.git_tag(checkout.git_tags(), &packages);
+    let source = TagSource { version: &package.version, checkout, git_tag };
+    let tags = tags::render(&templates, inputs.has_explicit_tags(), &source)?;
+    let immutable = all.immutable_tags.clone().unwrap_or_else(|| DEFAULT_IMMUTABLE_TAGS.map(str::to_owned).to_vec());
+    let immutable_tags = tags::immutable(&immutable, &tags.tags, &source)?;
     notes.extend(tags.notes.into_iter().map(|note| format!("{name}: {note}")));
     check_binary_paths(&name, &binaries)?;
     let has_platform_flags = sources.command_line.platforms.is_some();
@@ -198,6 +223,7 @@ fn resolve_image(
         version: package.version.clone(),
         repositories: repositories.into_iter().collect(),
         tags: tags.tags,
+        immutable_tags,
         has_index,
         annotations: annotations.index,
         manifest_annotations: annotations.manifests,
@@ -458,7 +484,7 @@ mod tests {
     fn labels_come_from_the_manifest_and_the_commit() {
         let commit = |changes: &[&str]| {
             let changes = changes.iter().map(|path| (*path).to_owned()).collect();
-            Checkout::Commit(Commit { sha: "5ha".into(), time: 7, tag: None, branch: None, changes })
+            Checkout::Commit(Commit { sha: "5ha".into(), time: 7, tag: None, tags: Vec::new(), branch: None, changes })
         };
         let config = "[images.one]\nbins = ['a']\n[images.two]\nbins = ['a']";
         let dirty = plan(config, &commit(&["a.rs", "b", "c", "d"]));

@@ -14,15 +14,20 @@ pub(crate) struct Tags {
     pub notes: Vec<String>,
 }
 
+/// What the variables of tag templates stand for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TagSource<'a> {
+    pub version: &'a Version,
+    pub checkout: &'a Checkout,
+    /// Git tag of the commit, leaving out tags for other packages.
+    pub git_tag: Option<&'a str>,
+}
+
 /// Renders tag templates. `explicit` means that the templates come from a flag or environment variable. Explicit tags
 /// are used unchanged, regardless of the version and the state of the work tree.
-pub(crate) fn render(
-    templates: &[String],
-    explicit: bool,
-    version: &Version,
-    checkout: &Checkout,
-) -> Result<Tags, Failure> {
-    let renderer = TagRenderer::new(version, checkout);
+pub(crate) fn render(templates: &[String], explicit: bool, source: &TagSource<'_>) -> Result<Tags, Failure> {
+    let TagSource { version, checkout, .. } = *source;
+    let renderer = TagRenderer::new(source);
     let uncommitted = checkout.uncommitted_reason().filter(|_| !explicit);
     let pre_release = !explicit && !version.pre.is_empty();
     let mut result = Tags { tags: Vec::new(), notes: Vec::new() };
@@ -58,25 +63,33 @@ pub(crate) fn render(
     Ok(result)
 }
 
+/// Returns the tags that match a template of immutable tags, ignoring a leading `v`. A template matches nothing if one of
+/// its variables is empty.
+pub(crate) fn immutable(templates: &[String], tags: &[String], source: &TagSource<'_>) -> Result<Vec<String>, Failure> {
+    let renderer = TagRenderer::new(source);
+    let mut immutable = Vec::new();
+    for template in templates {
+        let rendered = renderer.render_marked("immutable-tags", template)?;
+        immutable.push(rendered.trim().to_owned());
+    }
+    let is_immutable = |tag: &&String| immutable.iter().any(|name| without_v(name) == without_v(tag));
+    Ok(tags.iter().filter(is_immutable).cloned().collect())
+}
+
+/// Removes the `v` before a version.
+fn without_v(tag: &str) -> &str {
+    tag.strip_prefix('v').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(tag)
+}
+
 /// Returns a note about how uncommitted changes affect the tags of all images.
 pub(crate) fn uncommitted_note(checkout: &Checkout) -> Option<String> {
     let reason = checkout.uncommitted_reason()?;
     Some(format!("{reason}: tags end in '-dirty', and 'latest' is not updated (set exact tags with `--tag NAME`)"))
 }
 
-/// Reports whether a git tag, such as `v1.2.3`, matches a version. Returns `None` if the tag is not a version.
-pub(crate) fn is_version(tag: &str, version: &Version) -> Option<bool> {
-    let tagged = tag.rsplit('/').next().unwrap_or(tag).trim_start_matches('v');
-    Some(Version::parse(tagged).ok()? == *version)
-}
-
-/// Returns a note if the commit's tag and the package have different versions.
-pub(crate) fn other_version_note(name: &str, version: &Version, checkout: &Checkout) -> Option<String> {
-    let tag = checkout.commit()?.tag.as_deref()?;
-    if is_version(tag, version) != Some(false) {
-        return None;
-    }
-    Some(format!("image '{name}' has version {version} from Cargo.toml, but the commit is tagged {tag}"))
+/// Reports whether a tag is a version, optionally with a leading `v`.
+pub(crate) fn is_version(tag: &str, version: &Version) -> bool {
+    Version::parse(without_v(tag)).is_ok_and(|tagged| tagged == *version)
 }
 
 /// Placeholder for an empty value in rendered text. Templates cannot contain it.
@@ -94,7 +107,8 @@ struct TagRenderer<'a> {
 }
 
 impl<'a> TagRenderer<'a> {
-    fn new(version: &'a Version, checkout: &'a Checkout) -> TagRenderer<'a> {
+    fn new(source: &TagSource<'a>) -> TagRenderer<'a> {
+        let TagSource { version, checkout, git_tag } = *source;
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_formatter(|out, state, value| match value.as_str() {
@@ -103,7 +117,6 @@ impl<'a> TagRenderer<'a> {
         });
         let commit = checkout.commit();
         let sha = commit.map(|commit| commit.sha.as_str()).unwrap_or_default();
-        let tag = commit.and_then(|commit| commit.tag.as_deref()).unwrap_or_default();
         let branch = commit.and_then(|commit| commit.branch.as_deref()).unwrap_or_default();
         let variables = context! {
             // Build metadata starts with a `+`, which is not allowed in tags.
@@ -115,7 +128,7 @@ impl<'a> TagRenderer<'a> {
             git => context! {
                 sha => sha,
                 short => sha.chars().take(7).collect::<String>(),
-                tag => sanitize(tag),
+                tag => sanitize(git_tag.unwrap_or_default()),
                 branch => sanitize(branch),
             },
         };
@@ -124,10 +137,7 @@ impl<'a> TagRenderer<'a> {
 
     /// Renders a template. Fails if an empty variable leaves a gap in the tag. An entirely empty tag is not an error.
     fn render(&self, template: &str) -> Result<String, Failure> {
-        let rendered = self.environment.render_str(template, &self.variables).map_err(|error| {
-            Failure::new(Class::Config, format!("tag template '{template}': {}", template_error(&error)))
-                .hint("available variables: version, major, minor, patch, pre, git.sha, git.short, git.tag, git.branch")
-        })?;
+        let rendered = self.render_marked("tag", template)?;
         let tag = rendered.replace(EMPTY_MARKER, "");
         if rendered == tag || tag.trim().is_empty() {
             return Ok(tag.trim().to_owned());
@@ -136,6 +146,14 @@ impl<'a> TagRenderer<'a> {
         let reason = empty_reason(name, self.version, self.checkout);
         Err(Failure::new(Class::Config, format!("tag template '{template}': {name} is empty: {reason}"))
             .hint(format!("make it optional with `{{% if {name} %}}…{{% endif %}}`, or set the tag with `--tag NAME`")))
+    }
+
+    /// Renders a template, with [`EMPTY_MARKER`] in place of empty values. `kind` describes the template in errors.
+    fn render_marked(&self, kind: &str, template: &str) -> Result<String, Failure> {
+        self.environment.render_str(template, &self.variables).map_err(|error| {
+            Failure::new(Class::Config, format!("{kind} template '{template}': {}", template_error(&error)))
+                .hint("available variables: version, major, minor, patch, pre, git.sha, git.short, git.tag, git.branch")
+        })
     }
 
     /// Returns the first empty variable in a template.
@@ -195,6 +213,7 @@ mod tests {
             sha: "0123456789abcdef0123456789abcdef01234567".into(),
             time: 7,
             tag: None,
+            tags: Vec::new(),
             branch: Some("feature/x".into()),
             changes: dirty.then(|| "src/main.rs".to_owned()).into_iter().collect(),
         })
@@ -202,7 +221,8 @@ mod tests {
 
     fn tags(templates: &[&str], explicit: bool, version: &str, checkout: &Checkout) -> Result<Tags, Failure> {
         let templates: Vec<String> = templates.iter().map(|t| (*t).to_owned()).collect();
-        render(&templates, explicit, &version.parse().unwrap(), checkout)
+        let version = version.parse().unwrap();
+        render(&templates, explicit, &TagSource { version: &version, checkout, git_tag: None })
     }
 
     #[test]
@@ -234,9 +254,12 @@ mod tests {
         }
         let mut on_branch = commit(false);
         if let Checkout::Commit(commit) = &mut on_branch {
-            (commit.branch, commit.tag) = (Some("a+b".into()), Some("release/1+2".into()));
+            commit.branch = Some("a+b".into());
         }
-        let found = tags(&["{{git.branch}}", "{{git.tag}}"], false, "1.0.0", &on_branch).unwrap();
+        let version = Version::new(1, 0, 0);
+        let source = TagSource { version: &version, checkout: &on_branch, git_tag: Some("release/1+2") };
+        let templates = ["{{git.branch}}", "{{git.tag}}"].map(str::to_owned);
+        let found = render(&templates, false, &source).unwrap();
         assert_eq!(found.tags, ["a-b", "release-1-2"]);
     }
 
@@ -280,6 +303,28 @@ mod tests {
     }
 
     #[test]
+    fn immutable_tags_match_templates() {
+        let version = Version::new(1, 2, 3);
+        for (templates, tags, expected) in [
+            (&["{{version}}"][..], &["1.2.3", "latest", "1.2"][..], &["1.2.3"][..]),
+            (&["{{version}}"], &["v1.2.3", "1.2.3-dirty", "1.2.3-alpine"], &["v1.2.3"]),
+            (&["{{version}}", "v{{version}}-alpine"], &["1.2.3-alpine", "1.2.3"], &["1.2.3-alpine", "1.2.3"]),
+            (&["{{git.tag}}", "v{{git.tag}}"], &["v", "1.2.3"], &[]),
+            (&["{{git.short}}"], &["edge", "0123456"], &["0123456"]),
+            (&[], &["1.2.3"], &[]),
+        ] {
+            let [templates, tags] = [templates, tags].map(|list| list.iter().map(|&text| text.to_owned()));
+            let (templates, tags): (Vec<String>, Vec<String>) = (templates.collect(), tags.collect());
+            let source = TagSource { version: &version, checkout: &commit(false), git_tag: None };
+            let found = immutable(&templates, &tags, &source).unwrap();
+            assert_eq!(found, expected, "{templates:?} {tags:?}");
+        }
+        let source = TagSource { version: &version, checkout: &Checkout::None, git_tag: None };
+        let invalid = immutable(&["{{ verison }}".to_owned()], &[], &source);
+        assert!(invalid.unwrap_err().to_string().starts_with("immutable-tags template '{{ verison }}': undefined"));
+    }
+
+    #[test]
     fn names_the_empty_variable() {
         for (template, checkout, problem) in [
             ("v{{version}}-{{git.short}}", Checkout::None, "git.short is empty: not a git repository"),
@@ -307,14 +352,10 @@ mod tests {
     }
 
     #[test]
-    fn compares_git_tags_with_versions() {
-        for (tag, expected) in [
-            ("v1.2.3", Some(true)),
-            ("1.2.3", Some(true)),
-            ("app/v1.2.3", Some(true)),
-            ("v1.2.4", Some(false)),
-            ("nightly", None),
-        ] {
+    fn recognizes_version_tags() {
+        for (tag, expected) in
+            [("v1.2.3", true), ("1.2.3", true), ("app/v1.2.3", false), ("v1.2.4", false), ("nightly", false)]
+        {
             assert_eq!(is_version(tag, &Version::new(1, 2, 3)), expected, "{tag}");
         }
     }

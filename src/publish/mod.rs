@@ -1,5 +1,6 @@
 //! Publishes images: checks push access, uploads blobs and manifests, and then moves tags.
 
 pub(crate) mod push_access;
+pub(crate) mod tag_decision;
 pub(crate) mod tags;
 pub(crate) mod upload;

@@ -48,7 +48,9 @@ pub(super) struct ErrorResponse {
     /// The host of the token server, if the response came from a token server.
     pub token_server: Option<String>,
     pub retry_after: Option<Duration>,
-    /// The error message from the response body.
+    /// The error code from the response body, such as `DENIED`.
+    pub code: Option<String>,
+    /// The error message from the response body, or the code if there is no message.
     pub message: Option<String>,
 }
 
@@ -64,6 +66,18 @@ impl From<Cancelled> for RegistryError {
     }
 }
 
+impl ErrorResponse {
+    /// Reports whether a registry rejected a push because one of its own rules protects the tag. The specification
+    /// defines no error code for this, so registries use different statuses and codes.
+    pub(super) fn is_immutable_tag(&self) -> bool {
+        const PHRASES: [&str; 3] = ["immutab", "cannot be overwritten", "cannot overwrite"];
+        let texts = [&self.code, &self.message];
+        let mentions =
+            |phrase: &str| texts.into_iter().flatten().any(|text| text.to_ascii_lowercase().contains(phrase));
+        matches!(self.status, 400 | 403 | 409 | 412) && PHRASES.iter().any(|phrase| mentions(phrase))
+    }
+}
+
 impl RegistryError {
     /// Creates an error from an error response.
     pub(super) fn response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> RegistryError {
@@ -71,6 +85,7 @@ impl RegistryError {
             status: status.as_u16(),
             token_server: None,
             retry_after: retry_after(headers, Utc::now()),
+            code: error_code(body),
             message: error_message(body),
         })
     }
@@ -156,6 +171,12 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     (date.to_utc() - now).to_std().ok()
 }
 
+/// Returns the first error code in a response body (distribution-spec, "Error Codes").
+fn error_code(body: &[u8]) -> Option<String> {
+    let json: Value = serde_json::from_slice(body).ok()?;
+    Some(json.pointer("/errors/0/code")?.as_str()?.to_owned())
+}
+
 /// Returns the first error message in a response body (distribution-spec, "Error Codes"), joined into a single line.
 fn error_message(body: &[u8]) -> Option<String> {
     let json: Value = serde_json::from_slice(body).ok()?;
@@ -200,6 +221,37 @@ mod tests {
             ("{}", None),
         ] {
             assert_eq!(error_message(body.as_bytes()).as_deref(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn immutable_tags_are_recognized() {
+        for (status, code, message, expected) in [
+            // Amazon ECR
+            (
+                400,
+                "TAG_INVALID",
+                "The image tag '1' already exists in the 'app' repository and cannot be overwritten because the tag is immutable.",
+                true,
+            ),
+            // Harbor
+            (412, "PRECONDITION", "Failed to process request due to 'you/app:1' configured as immutable.", true),
+            // Alibaba Cloud
+            (403, "DENIED", "The requested tag already exists and cannot be overwritten.", true),
+            // Mirantis Secure Registry
+            (400, "UNKNOWN", "tag=1 cannot be overwritten because you/app is an immutable repository", true),
+            (409, "TAG_IMMUTABLE", "", true),
+            (403, "DENIED", "requested access to the resource is denied", false),
+            (400, "TAG_INVALID", "manifest tag did not match URI", false),
+            (500, "UNKNOWN", "immutable", false),
+        ] {
+            let response = ErrorResponse {
+                status,
+                code: Some(code.to_owned()),
+                message: Some(message.to_owned()),
+                ..ErrorResponse::default()
+            };
+            assert_eq!(response.is_immutable_tag(), expected, "{status} {code} {message}");
         }
     }
 

@@ -151,6 +151,13 @@ impl FailedRequest<'_> {
             registry_failure(format!("unexpected response from {host} for {reference} (HTTP {code})"))
                 .hint(self.not_a_registry_hint())
         };
+        if !self.is_pull() && response.is_immutable_tag() {
+            return registry_failure(format!(
+                "cannot overwrite {reference}: the tag is immutable in the registry ({status})"
+            ))
+            .hint("publish a new version, or use another tag: `--tag NAME`")
+            .hint("if this tag should move, exclude it from the immutability rule in the registry's settings");
+        }
         match code {
             403 => {
                 let action = if self.is_pull() { "read" } else { "push" };
@@ -169,7 +176,7 @@ impl FailedRequest<'_> {
                 .hint("check whether a proxy in front of the registry limits the request size"),
             400.. if response.message.is_some() => {
                 registry_failure(format!("registry {host} rejected {reference} ({status})"))
-                    .hint("if the tag is immutable, use another one (`--tag NAME`); otherwise, check your quota")
+                    .hint("check your quota and the settings of the repository")
             }
             _ => not_a_registry(),
         }

@@ -6,8 +6,9 @@ use super::schema::SCHEMA_VERSION;
 use crate::compile::{Artifact, ArtifactSource, Artifacts};
 use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::finding::{CheckCode, Finding};
-use crate::plan::tags::is_version;
 use crate::plan::{Commit, Image, ImagePlatform};
+use crate::publish::tag_decision::{TagChange, TagDecision};
+use crate::publish::tags::TagMove;
 use crate::verify::smoke::{SmokeResult, SmokeResults};
 use crate::verify::{PlatformFacts, VerifiedImage};
 
@@ -46,10 +47,10 @@ pub(super) struct ImageReport {
     /// Whether the image has an index.
     #[serde(rename = "index")]
     pub(super) has_index: bool,
-    /// Whether the commit's git tag matches the package version, optionally with a leading `v`. Null if the commit has
-    /// no git tag or if the tag is not a version.
+    /// Whether a git tag of the commit matches the package version, optionally with a leading `v` and the name of the
+    /// package. Null if no git tag names a version.
     pub(super) version_is_tag: Option<bool>,
-    /// The digest of each pushed tag before and after the run.
+    /// What happened to each tag in each repository. Empty if nothing was pushed.
     pub(super) moved: Vec<TagOutcome>,
     /// Codes of the checks whose findings were ignored.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
@@ -57,7 +58,7 @@ pub(super) struct ImageReport {
     pub(super) platforms: Vec<PlatformReport>,
 }
 
-/// The digests that a tag in a registry pointed to before and after the run.
+/// What happened to a tag, and the digests that it pointed to before and after the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Moved"))]
@@ -67,6 +68,30 @@ pub(crate) struct TagOutcome {
     pub from: Option<String>,
     /// Digest after the run.
     pub to: String,
+    pub change: TagChange,
+}
+
+impl TagOutcome {
+    /// Creates the outcome of a tag for an image whose index has the digest `new`.
+    pub(crate) fn new(tag_move: TagMove, new: &str) -> TagOutcome {
+        let from = tag_move.existing.map(|existing| existing.digest);
+        let change = match tag_move.decision {
+            TagDecision::Create => TagChange::Created,
+            TagDecision::Move => TagChange::Moved,
+            TagDecision::Leave => TagChange::Unchanged,
+            TagDecision::Keep(_) | TagDecision::Conflict => TagChange::Kept,
+        };
+        let to = match change {
+            TagChange::Created | TagChange::Moved => new.to_owned(),
+            TagChange::Unchanged | TagChange::Kept => from.clone().unwrap_or_default(),
+        };
+        TagOutcome { reference: tag_move.tag.reference, from, to, change }
+    }
+
+    /// Returns the reference and the digest of a tag that points to the published image.
+    pub(crate) fn published(&self) -> Option<(&str, &str)> {
+        (self.change != TagChange::Kept).then_some((&self.reference, &self.to))
+    }
 }
 
 /// The image for one platform.
@@ -140,7 +165,7 @@ impl Report {
                 tags: image.tags.clone(),
                 digest: verified.digests.image.clone(),
                 has_index: image.has_index,
-                version_is_tag: commit.and_then(|commit| is_version(commit.tag.as_deref()?, &image.version)),
+                version_is_tag: commit.and_then(|commit| image.release().matches_tag(&commit.tags)),
                 moved,
                 allow: image.policy.allow.clone(),
                 platforms: image.platforms.iter().map(platform_report).collect(),

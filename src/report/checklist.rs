@@ -3,9 +3,12 @@
 use semver::Version;
 
 use super::build_report::{ImageReport, PlatformReport};
-use super::{Report, TagOutcome, shorten_digest};
+use super::{Report, TagOutcome};
+use crate::oci::digest::shorten_digest;
 use crate::plan::Commit;
+use crate::plan::git_tags::{Release, VersionTag};
 use crate::plan::tags::is_version;
+use crate::publish::tag_decision::TagChange;
 use crate::ui::size;
 use crate::verify::smoke::SmokeMethod;
 
@@ -51,9 +54,14 @@ impl Report {
 fn commit_items(commit: Option<&Commit>, image: &ImageReport) -> Vec<String> {
     let Some(commit) = commit else { return vec![checkbox(false, "built from a git commit")] };
     let clean = format!("clean work tree at commit `{}`", shorten_digest(&commit.sha));
-    let tag_item = match (image.version_is_tag, &commit.tag) {
-        (Some(is_same), Some(tag)) => checkbox(is_same, &format!("git tag `{tag}` matches the version")),
-        _ => checkbox(false, "the commit has a git tag that matches the version"),
+    let version = Version::parse(&image.package_version).ok();
+    let release = version.as_ref().map(|version| Release { package: &image.package, image: &image.name, version });
+    let tag = release.and_then(|release| release.version_tag(&commit.tags));
+    let tag_item = match tag {
+        Some(VersionTag { tag, .. }) => {
+            checkbox(image.version_is_tag == Some(true), &format!("git tag `{tag}` matches the version"))
+        }
+        None => checkbox(false, "the commit has a git tag that matches the version"),
     };
     vec![checkbox(!commit.is_dirty(), &clean), tag_item]
 }
@@ -92,16 +100,18 @@ impl TagOutcome {
     /// a different image.
     fn replaces_version(&self, version: &str) -> bool {
         let tag = self.reference.rsplit_once(':').map_or("", |(_, tag)| tag);
-        let is_version = Version::parse(version).is_ok_and(|version| is_version(tag, &version) == Some(true));
+        let is_version = Version::parse(version).is_ok_and(|version| is_version(tag, &version));
         is_version && self.from.as_ref().is_some_and(|from| *from != self.to)
     }
 
     fn description(&self) -> String {
-        let TagOutcome { reference, from, to } = self;
-        match from {
-            Some(from) if from == to => format!("`{reference}` stays at `{}`", shorten_digest(to)),
-            Some(from) => format!("`{reference}` moved from `{}` to `{}`", shorten_digest(from), shorten_digest(to)),
-            None => format!("`{reference}` created at `{}`", shorten_digest(to)),
+        let TagOutcome { reference, from, to, change } = self;
+        let to = shorten_digest(to);
+        match (change, from) {
+            (TagChange::Kept, _) => format!("`{reference}` stays at `{to}`, which has a higher version"),
+            (TagChange::Moved, Some(from)) => format!("`{reference}` moved from `{}` to `{to}`", shorten_digest(from)),
+            (TagChange::Created | TagChange::Moved, _) => format!("`{reference}` created at `{to}`"),
+            (TagChange::Unchanged, _) => format!("`{reference}` stays at `{to}`"),
         }
     }
 }
@@ -176,6 +186,7 @@ mod tests {
             reference: format!("r.example:5000/app:{tag}"),
             from: from.map(str::to_owned),
             to: "sha256:b".to_owned(),
+            change: TagChange::Moved,
         };
         for (tag, from, expected) in [
             ("1.2.3", Some("sha256:a"), true),
@@ -210,11 +221,13 @@ mod tests {
                     reference: "r.example/app:1.2.3".to_owned(),
                     from: None,
                     to: format!("sha256:{}", "12".repeat(32)),
+                    change: TagChange::Created,
                 },
                 TagOutcome {
                     reference: "r.example/app:latest".to_owned(),
                     from: Some(format!("sha256:{}", "34".repeat(32))),
                     to: format!("sha256:{}", "12".repeat(32)),
+                    change: TagChange::Moved,
                 },
             ],
             allow: vec!["MA053".parse().unwrap()],
@@ -236,6 +249,7 @@ mod tests {
             sha: "0123456789abcdef".to_owned(),
             time: 0,
             tag: Some("v1.2.3".to_owned()),
+            tags: vec!["v1.2.3".to_owned()],
             branch: None,
             changes: Vec::new(),
         };

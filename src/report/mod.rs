@@ -14,11 +14,9 @@ pub(crate) mod references;
 #[cfg(test)]
 mod samples;
 pub(crate) mod schema;
-pub(crate) mod short_digest;
 pub(crate) mod timings_page;
 pub(crate) mod verify_report;
 pub(crate) mod verify_table;
 
 pub(crate) use build_report::{Report, ReportInputs, ReportedImage, TagOutcome};
-pub(crate) use short_digest::shorten_digest;
 pub(crate) use verify_report::FailedVerification;

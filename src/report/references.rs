@@ -37,8 +37,14 @@ impl Report {
 }
 
 impl ImageReport {
+    /// Returns the repository with the image's first tag, leaving out tags that do not point to the image. If there are
+    /// none, returns only the repository.
     fn tagged(&self, repository: &str) -> String {
-        format!("{repository}:{}", self.tags.first().map_or("latest", String::as_str))
+        let points_elsewhere = |reference: &str| {
+            self.moved.iter().any(|outcome| outcome.reference == reference && outcome.to != self.digest)
+        };
+        let mut references = self.tags.iter().map(|tag| format!("{repository}:{tag}"));
+        references.find(|reference| !points_elsewhere(reference)).unwrap_or_else(|| repository.to_owned())
     }
 
     fn pinned(&self, repository: &str) -> String {

@@ -6,8 +6,9 @@ use anyhow::Result;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::{html, shorten_digest};
+use super::html;
 use crate::finding::printable;
+use crate::oci::digest::shorten_digest;
 use crate::timings::{Phase, Span};
 use crate::ui::size;
 

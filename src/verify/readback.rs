@@ -73,13 +73,13 @@ fn check_pushed_platform(
     Ok(manifest.layers().iter().map(|layer| layer.digest().to_string()).collect())
 }
 
-/// Checks that every tag points to the pushed image, whose digest is `pushed`.
-pub(crate) fn check_tags(image: &Image, repository: &str, pushed: &str, registry: &Registry) -> Result<()> {
-    for tag in &image.tags {
-        let served = registry.fetch_manifest(&format!("{repository}:{tag}"))?.digest;
-        if served != pushed {
-            let problem = format!("{repository}:{tag} points to {served}, but {pushed} was pushed");
-            return Err(image_failure(&image.name, problem).hint(CONCURRENT_PUSH_HINT).into());
+/// Checks that every tag, given as a reference, points to the expected digest.
+pub(crate) fn check_tags(image: &str, tags: &[(&str, &str)], registry: &Registry) -> Result<()> {
+    for (reference, expected) in tags {
+        let served = registry.fetch_manifest(reference)?.digest;
+        if served != *expected {
+            let problem = format!("{reference} points to {served}, but {expected} was pushed");
+            return Err(image_failure(image, problem).hint(CONCURRENT_PUSH_HINT).into());
         }
     }
     Ok(())

@@ -48,6 +48,7 @@ mod services;
 mod smoke_runs;
 mod sysroot;
 mod system_libraries;
+mod tags;
 mod timings_page;
 mod toolchain;
 mod verify;

@@ -336,17 +336,70 @@ fn missing_git_program_is_reported() {
 #[test]
 fn git_tag_of_another_version_is_reported() {
     let seen = [
-        ("v9.9.9", &["plan"][..]),
-        ("v9.9.9", &["plan", "--tag", "mine"]),
-        ("v1.2.3", &["plan"]),
-        ("nightly", &["plan"]),
+        ("v9.9.9", &["plan"][..], 3),
+        ("app-v9.9.9", &["plan"], 3),
+        ("v9.9.9", &["plan", "--allow-tag-mismatch"], 0),
+        ("v9.9.9", &["plan", "--tag", "mine"], 0),
+        ("v1.2.3", &["plan"], 0),
+        ("other-v9.9.9", &["plan"], 0),
     ]
-    .map(|(tag, args)| {
+    .map(|(tag, args, code)| {
         let project = Project::app().file(".gitignore", "/target\n").committed();
         project.git(&["tag", tag]);
-        format!("git tag {tag}\n{}", project.run(args).path_only(&no_docker()).finish().show())
+        let finished = project.run(args).path_only(&no_docker()).fails(code).finish();
+        format!("git tag {tag}\n{}", finished.show())
     });
     snapshot!(seen);
+    let project = Project::app().file(".gitignore", "/target\n").committed();
+    project.git(&["tag", "v9.9.9"]);
+    let local = project.run(&["dockerfile"]).path_only(&no_docker()).finish();
+    local.stderr_has(&["note: the commit is tagged v9.9.9, but the version of app is 1.2.3"]);
+}
+
+#[test]
+fn all_git_tags_of_the_commit_are_considered() {
+    let project = Project::app().file(".gitignore", "/target\n").committed();
+    for tag in ["v1.2.3", "v9.9.9", "nightly"] {
+        project.git(&["tag", tag]);
+    }
+    let git_tag = |name: &str, value: &str| {
+        let run = project.run(&["plan", "--message-format", "json", "--tag", "{{git.tag}}"]).path_only(&no_docker());
+        let plan: Value = serde_json::from_str(&run.env(name, value).finish().stdout).unwrap();
+        plan["images"][0]["tags"][0].clone()
+    };
+    assert_eq!(git_tag("CI_COMMIT_TAG", ""), "v1.2.3");
+    assert_eq!(git_tag("CI_COMMIT_TAG", "app-v1.2.3"), "app-v1.2.3");
+    project.run(&["plan"]).path_only(&no_docker()).finish();
+
+    // A shallow clone does not contain the tag that a CI job runs for.
+    let untagged = Project::app().file(".gitignore", "/target\n").committed();
+    let run = untagged.run(&["plan"]).path_only(&no_docker());
+    let run = run.env("GITHUB_REF_TYPE", "tag").env("GITHUB_REF_NAME", "v1.2.4").fails(3);
+    run.finish().stderr_has(&["the commit is tagged v1.2.4, but the version of app is 1.2.3"]);
+}
+
+#[test]
+fn git_tags_of_packages_concern_only_these() {
+    let package = |name: &str, version: &str| format!("[package]\nname = \"{name}\"\nversion = \"{version}\"\n");
+    let project = Project::empty()
+        .file("Cargo.toml", "[workspace]\nresolver = \"2\"\nmembers = [\"api\", \"web\"]\n")
+        .file("api/Cargo.toml", &package("api", "1.0.0"))
+        .file("api/src/main.rs", "fn main() {}\n")
+        .file("web/Cargo.toml", &package("web", "2.0.0"))
+        .file("web/src/main.rs", "fn main() {}\n")
+        .file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"api\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"web\"\nversion = \"2.0.0\"\n")
+        .file("multiarch.toml", "tags = ['{{version}}', '{{git.tag}}']\n")
+        .file(".gitignore", "/target\n")
+        .committed();
+    project.git(&["tag", "api-v1.0.0"]);
+    let run = |args: &[&str]| project.run(&[&["plan"], args].concat()).path_only(&no_docker());
+    let plan: Value = serde_json::from_str(&run(&["--message-format", "json"]).finish().stdout).unwrap();
+    assert_eq!(plan["images"][0]["tags"], serde_json::json!(["1.0.0", "api-v1.0.0"]));
+    assert_eq!(plan["images"][1]["tags"], serde_json::json!(["2.0.0"]));
+
+    project.git(&["tag", "web/v2.0.1"]);
+    run(&["-p", "api"]).finish();
+    snapshot!(run(&[]).fails(3).finish(), run(&["-p", "web"]).fails(3).finish());
 }
 
 #[test]

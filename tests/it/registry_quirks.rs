@@ -7,7 +7,8 @@ use reqwest::Url;
 use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
 use crate::support::embedded;
 use crate::support::fake_registry::{Answer, Request};
-use crate::support::{FakeRegistry, Project, Run};
+use crate::support::snapshot::snapshot;
+use crate::support::{FakeRegistry, Finished, Project, Run, ready_made};
 
 const ONE: [&str; 3] = ["publish", "--platform", "linux/amd64"];
 
@@ -126,4 +127,45 @@ fn verify_requests_only_pull_access() {
     };
     // The second run downloads fewer blobs, because the contents of the layer are cached.
     assert!(verify() > verify());
+}
+
+/// Publishes an image, and then another one with the same tags to the same registry. The registry's rule protects tags
+/// that exist. `answer` is its response to a request that would overwrite one.
+fn overwrite(status: u16, code: &'static str, message: &'static str) -> (FakeRegistry, Finished) {
+    let registry = FakeRegistry::storing_with(move |request, stored| {
+        let tag = request.path.strip_prefix("/v2/app/manifests/").filter(|tag| !tag.starts_with("sha256:"))?;
+        let is_protected = request.method == "PUT" && stored.manifest("app", tag).is_some();
+        let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
+        is_protected.then(|| (status, vec![], body.to_string().into_bytes()))
+    });
+    let run = |project: &Project| {
+        let args = [&ONE[..], &["-q", "--engine", "embedded", "--registry", &registry.host]].concat();
+        project.run(&args).path_only(&ready_made::tools()).env("XDG_CACHE_HOME", project.path().join("cache"))
+    };
+    let project = Project::app();
+    run(&project).finish();
+    // The same image is not sent again, so the rule does not apply.
+    run(&project).finish();
+    let finished = run(&project.file("multiarch.toml", "env = { MODE = 'other' }\n")).fails(7).finish();
+    (registry, finished)
+}
+
+#[test]
+fn immutable_tags_of_registries_are_reported() {
+    let seen = [
+        (
+            400,
+            "TAG_INVALID",
+            "The image tag '1.2.3' already exists in the 'app' repository and cannot be overwritten because the tag is immutable.",
+        ),
+        (412, "PRECONDITION", "Failed to process request due to 'app:1.2.3' configured as immutable."),
+        (409, "TAG_IMMUTABLE", "tag 1.2.3 is immutable"),
+        (403, "DENIED", "tag 1.2.3 matches an immutable tag rule"),
+    ]
+    .map(|(status, code, message)| {
+        let (registry, finished) = overwrite(status, code, message);
+        assert_eq!(registry.stored_manifest("app", "1.2.3"), registry.stored_manifest("app", "latest"));
+        finished
+    });
+    snapshot!(seen);
 }

@@ -9,9 +9,10 @@ use super::machine;
 use super::results::Results;
 use crate::image::bases;
 use crate::oci::reference::repository_name;
-use crate::plan::{Image, Plan};
+use crate::plan::{Image, Plan, TagPermissions};
 use crate::platform::Platform;
 use crate::publish::push_access::push_repositories;
+use crate::publish::tags;
 use crate::registry::Registry;
 use crate::threads::CancelToken;
 use crate::ui::Ui;
@@ -33,6 +34,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
             }
         }
     }
+    checker.check_tags(&plan.images)?;
     for (base, platforms) in bases::platforms_by_base(&plan.images) {
         checker.check_pull(base, &platforms)?;
     }
@@ -73,6 +75,17 @@ impl<'a> RegistryChecker<'a> {
                 self.results.add(CheckResult::ok("registry", format!("{repository} accepts pushes {credentials}")));
             }
             Err(error) => self.results.add_error("registry", error)?,
+        }
+        Ok(())
+    }
+
+    /// Checks that no version has already been published from another commit.
+    fn check_tags(&mut self, images: &[Image]) -> Result<()> {
+        // Registries that do not respond have already been reported.
+        if self.hosts.values().all(|responds| *responds)
+            && let Err(error) = tags::check_revisions(images, TagPermissions::default(), &self.registry)
+        {
+            self.results.add_error("registry", error)?;
         }
         Ok(())
     }

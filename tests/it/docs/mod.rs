@@ -18,6 +18,7 @@ mod graph;
 mod migrating;
 mod output;
 mod pages;
+mod tags;
 mod templates;
 mod troubleshooting;
 

@@ -24,6 +24,7 @@ mod registry_tls;
 mod reports;
 mod smoke_runs;
 mod sysroot;
+mod tags;
 mod terminal;
 mod third_party;
 mod verify;

@@ -129,8 +129,9 @@ impl Run {
         command.arg("multiarch").args(args).current_dir(dir.path()).stdin(Stdio::null());
         // The machine's settings, and those of the cargo process that runs the tests, must not affect the run.
         for (name, _) in std::env::vars() {
-            let is_setting =
-                ["MULTIARCH_", "CARGO", "RUSTFLAGS", "GITHUB_"].iter().any(|prefix| name.starts_with(prefix));
+            let is_setting = ["MULTIARCH_", "CARGO", "RUSTFLAGS", "GITHUB_", "CI_COMMIT_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix));
             if is_setting && name != "CARGO_HOME" {
                 command.env_remove(name);
             }

@@ -1,0 +1,40 @@
+//! Options of `publish` that permit tags to move where they usually must not.
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+
+use crate::plan::{PlanRequest, TagPermissions};
+
+#[derive(Debug, Args)]
+pub(crate) struct TagArgs {
+    /// Allow immutable tags to move to another image
+    ///
+    /// By default, publishing another image under the same version is an error.
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "MULTIARCH_ALLOW_OVERWRITE",
+        hide_env_values = true,
+        help_heading = "Image"
+    )]
+    allow_overwrite: bool,
+    /// Allow tags to move to a lower version
+    ///
+    /// By default, tags such as `latest` stay at the highest version.
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "MULTIARCH_ALLOW_DOWNGRADE",
+        hide_env_values = true,
+        help_heading = "Image"
+    )]
+    allow_downgrade: bool,
+}
+
+impl TagArgs {
+    /// Adds these options to a plan request.
+    pub(crate) fn add_to(&self, request: PlanRequest) -> PlanRequest {
+        let tag_permissions = TagPermissions { overwrite: self.allow_overwrite, downgrade: self.allow_downgrade };
+        PlanRequest { tag_permissions, ..request }
+    }
+}

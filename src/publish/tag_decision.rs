@@ -1,0 +1,163 @@
+//! Decides whether a tag moves to a new image: immutable tags keep their image, and the others never move to a lower
+//! version.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use semver::Version;
+use serde::Serialize;
+
+use crate::plan::TagPermissions;
+
+/// Whether a tag may move to another image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TagKind {
+    Immutable,
+    /// A tag such as `latest`, which follows the newest version.
+    Rolling,
+}
+
+/// An image that a tag points to. Only the digest is set if the image's content is not needed or not available.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PublishedImage {
+    /// Digest of the index, or of the manifest if the image has no index.
+    pub digest: String,
+    /// Digests of the manifests for all platforms, without attestations.
+    pub manifests: BTreeSet<String>,
+    /// Platforms in the index. Empty if the image has no index.
+    pub platforms: Vec<String>,
+    pub version: Option<Version>,
+    /// The commit in the annotations.
+    pub revision: Option<String>,
+}
+
+/// What happens to a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TagDecision {
+    Create,
+    Move,
+    /// The tag already points to the image, possibly in an index with other annotations.
+    Leave,
+    /// The tag stays at an image with a higher version.
+    Keep(KeptVersions),
+    /// The tag is immutable, and points to another image.
+    Conflict,
+}
+
+/// The versions because of which a tag does not move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptVersions {
+    pub published: Version,
+    pub new: Version,
+}
+
+/// What happened to a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) enum TagChange {
+    Created,
+    Moved,
+    /// The tag already pointed to the image.
+    Unchanged,
+    /// The tag still points to an image with a higher version.
+    Kept,
+}
+
+/// Decides what happens to a tag that points to `existing`.
+pub(crate) fn decide(
+    kind: TagKind,
+    existing: Option<&PublishedImage>,
+    new: &PublishedImage,
+    permissions: TagPermissions,
+) -> TagDecision {
+    let Some(existing) = existing else { return TagDecision::Create };
+    if existing.digest == new.digest {
+        return TagDecision::Leave;
+    }
+    match kind {
+        TagKind::Immutable if existing.manifests == new.manifests => TagDecision::Leave,
+        TagKind::Immutable if permissions.overwrite => TagDecision::Move,
+        TagKind::Immutable => TagDecision::Conflict,
+        TagKind::Rolling => match (&existing.version, &new.version) {
+            (Some(published), Some(version))
+                if version.cmp_precedence(published) == Ordering::Less && !permissions.downgrade =>
+            {
+                TagDecision::Keep(KeptVersions { published: published.clone(), new: version.clone() })
+            }
+            _ => TagDecision::Move,
+        },
+    }
+}
+
+/// Reports whether the annotations show that a published image was built from another commit than `revision`.
+pub(crate) fn is_of_other_commit(existing: &PublishedImage, revision: Option<&str>) -> bool {
+    existing.revision.as_deref().is_some_and(|published| revision.is_some_and(|revision| revision != published))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(digest: &str, manifests: &[&str], version: &str) -> PublishedImage {
+        PublishedImage {
+            digest: digest.to_owned(),
+            manifests: manifests.iter().map(|&manifest| manifest.to_owned()).collect(),
+            version: Version::parse(version).ok(),
+            ..PublishedImage::default()
+        }
+    }
+
+    #[test]
+    fn tags_move_only_as_permitted() {
+        use TagKind::{Immutable, Rolling};
+        const NONE: TagPermissions = TagPermissions { overwrite: false, downgrade: false };
+        const OVERWRITE: TagPermissions = TagPermissions { overwrite: true, ..NONE };
+        const DOWNGRADE: TagPermissions = TagPermissions { downgrade: true, ..NONE };
+        let new = image("new", &["amd64", "arm64"], "1.2.1");
+        let same = image("new", &[], "");
+        let other_annotations = image("old", &["arm64", "amd64"], "1.2.1");
+        let one_platform = image("old", &["amd64"], "1.2.1");
+        let [lower, equal, higher] = ["1.2.0", "1.2.1+build", "2.0.0"].map(|version| image("old", &["x"], version));
+        let [pre_release, unknown] = ["1.2.1-rc.1", "nightly"].map(|version| image("old", &["x"], version));
+        let kept = TagDecision::Keep(KeptVersions { published: Version::new(2, 0, 0), new: Version::new(1, 2, 1) });
+        for (kind, existing, permissions, expected) in [
+            (Immutable, None, NONE, TagDecision::Create),
+            (Immutable, Some(&same), NONE, TagDecision::Leave),
+            (Immutable, Some(&other_annotations), NONE, TagDecision::Leave),
+            (Immutable, Some(&other_annotations), OVERWRITE, TagDecision::Leave),
+            (Immutable, Some(&one_platform), NONE, TagDecision::Conflict),
+            (Immutable, Some(&one_platform), DOWNGRADE, TagDecision::Conflict),
+            (Immutable, Some(&one_platform), OVERWRITE, TagDecision::Move),
+            (Immutable, Some(&unknown), NONE, TagDecision::Conflict),
+            (Rolling, None, NONE, TagDecision::Create),
+            (Rolling, Some(&same), NONE, TagDecision::Leave),
+            (Rolling, Some(&other_annotations), NONE, TagDecision::Move),
+            (Rolling, Some(&lower), NONE, TagDecision::Move),
+            (Rolling, Some(&equal), NONE, TagDecision::Move),
+            (Rolling, Some(&pre_release), NONE, TagDecision::Move),
+            (Rolling, Some(&unknown), NONE, TagDecision::Move),
+            (Rolling, Some(&higher), NONE, kept.clone()),
+            (Rolling, Some(&higher), OVERWRITE, kept),
+            (Rolling, Some(&higher), DOWNGRADE, TagDecision::Move),
+        ] {
+            assert_eq!(decide(kind, existing, &new, permissions), expected, "{kind:?} {existing:?} {permissions:?}");
+        }
+        let unversioned = image("new", &["x"], "");
+        assert_eq!(decide(Rolling, Some(&higher), &unversioned, NONE), TagDecision::Move);
+    }
+
+    #[test]
+    fn other_commits_are_recognized() {
+        for (published, revision, expected) in [
+            (Some("a"), Some("b"), true),
+            (Some("a"), Some("a-dirty"), true),
+            (Some("a"), Some("a"), false),
+            (None, Some("b"), false),
+            (Some("a"), None, false),
+        ] {
+            let existing = PublishedImage { revision: published.map(str::to_owned), ..PublishedImage::default() };
+            assert_eq!(is_of_other_commit(&existing, revision), expected, "{published:?} {revision:?}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Tags that `publish` creates, moves and leaves alone.
+
+use serde_json::Value;
+
+use crate::support::ready_made;
+use crate::support::snapshot::snapshot;
+use crate::support::{FakeRegistry, Project, Run};
+
+/// Creates a committed project whose configuration is not under version control.
+fn project() -> Project {
+    Project::app().file(".gitignore", "/target\n/cache\n/multiarch.toml\n").committed()
+}
+
+/// Creates another commit, which may have another version.
+fn commit(project: Project, version: &str) -> Project {
+    let manifest = format!("[package]\nname = \"app\"\nversion = \"{version}\"\nedition = \"2021\"\n");
+    let lock = format!("version = 4\n\n[[package]]\nname = \"app\"\nversion = \"{version}\"\n");
+    let project = project.file("Cargo.toml", &manifest).file("Cargo.lock", &lock);
+    project.git(&["commit", "-q", "-a", "-m", "next", "--allow-empty"]);
+    project
+}
+
+/// Returns the address of a registry that does not count as a loopback address.
+fn remote(registry: &FakeRegistry) -> String {
+    registry.host.replace("127.0.0.1", "0.0.0.0")
+}
+
+fn publish(project: &Project, host: &str, args: &[&str]) -> Run {
+    let all = ["publish", "--engine", "embedded", "--platform", "linux/amd64", "--registry", host];
+    let run = project.run(&[&all, &["--insecure-registry", host][..], args].concat()).path_only(&ready_made::tools());
+    run.env("XDG_CACHE_HOME", project.path().join("cache"))
+}
+
+/// Returns the digest that a tag of `app` points to.
+fn digest(registry: &FakeRegistry, tag: &str) -> String {
+    crate::support::fake_registry::digest(&registry.stored_manifest("app", tag).unwrap().1)
+}
+
+#[test]
+fn version_tag_stays_at_the_image_of_another_commit() {
+    let registry = FakeRegistry::storing();
+    let host = remote(&registry);
+    let project = project();
+    publish(&project, &host, &[]).finish();
+    let first = digest(&registry, "1.2.3");
+    let project = commit(project, "1.2.3");
+    let finished = publish(&project, &host, &[]).fails(7).finish();
+    assert!(!finished.stderr.contains("Compiling"), "{finished}");
+    snapshot!(finished);
+    assert_eq!([digest(&registry, "1.2.3"), digest(&registry, "latest")], [first.clone(), first.clone()]);
+
+    let doctor = project.run(&["doctor", "--registry", &host, "--insecure-registry", &host]);
+    let doctor = doctor.path_only(&ready_made::tools()).finds(7).finish();
+    assert!(doctor.stdout.contains("app:1.2.3 is already published from another commit"), "{doctor}");
+
+    // The other two solutions that the hints name.
+    publish(&project, &host, &["--tag", "edge,{{git.short}}"]).finish();
+    publish(&commit(project, "1.2.4"), &host, &[]).finish();
+    assert_eq!(digest(&registry, "1.2.3"), first);
+    assert_eq!(digest(&registry, "latest"), digest(&registry, "1.2.4"));
+}
+
+#[test]
+fn version_tag_moves_if_that_is_allowed() {
+    let registry = FakeRegistry::storing();
+    let host = remote(&registry);
+    let mut project = project();
+    publish(&project, &host, &[]).finish();
+    for (args, variable) in [(&["--allow-overwrite"][..], ""), (&[], "1")] {
+        let published = digest(&registry, "1.2.3");
+        project = commit(project, "1.2.3");
+        let run = publish(&project, &host, args).env("MULTIARCH_ALLOW_OVERWRITE", variable);
+        run.finish().stderr_has(&["app:1.2.3 (was ", "app:latest (was "]);
+        assert_ne!(digest(&registry, "1.2.3"), published);
+    }
+    project = commit(project, "1.2.3");
+    publish(&project, &host, &[]).env("MULTIARCH_ALLOW_OVERWRITE", "false").fails(7).finish();
+}
+
+#[test]
+fn tags_without_protection_move() {
+    let registry = FakeRegistry::storing();
+    let host = remote(&registry);
+    let second = |project: Project| commit(project, "1.2.3").file("src/main.rs", "fn main() {}\n");
+    for (config, host, dirty, tag) in [
+        ("", &registry.host, false, "1.2.3"),
+        ("immutable-tags = []", &host, false, "1.2.3"),
+        ("", &host, true, "1.2.3-dirty"),
+    ] {
+        let project = project().file("multiarch.toml", config);
+        let project = if dirty { project.file("untracked", "") } else { project };
+        publish(&project, host, &[]).finish();
+        let published = digest(&registry, tag);
+        let project = if dirty { second(project) } else { commit(project, "1.2.3") };
+        publish(&project, host, &[]).finish();
+        assert_ne!(digest(&registry, tag), published, "{config} {host} {tag}");
+    }
+}
+
+#[test]
+fn all_immutable_tags_are_checked_in_one_round() {
+    let registry = FakeRegistry::storing();
+    let host = remote(&registry);
+    let config =
+        "immutable-tags = ['{{version}}', 'stable']\n[images.one]\nbins = ['app']\n[images.two]\nbins = ['app']\n";
+    let project = project().file("multiarch.toml", config);
+    publish(&project, &host, &["--tag", "v{{version}},stable,latest"]).finish();
+    let project = commit(project, "1.2.4");
+    let finished = publish(&project, &host, &["--tag", "v{{version}},stable,latest"]).fails(7).finish();
+    snapshot!(finished);
+    assert_eq!(registry.tags("one"), ["latest", "stable", "v1.2.3"]);
+}
+
+#[test]
+fn different_image_without_a_revision_is_found_before_tags_move() {
+    let registry = FakeRegistry::storing();
+    let host = remote(&registry);
+    let project = Project::app();
+    publish(&project, &host, &[]).finish();
+    let first = digest(&registry, "1.2.3");
+    let project = project.file("multiarch.toml", "env = { MODE = 'other' }\n");
+    let finished = publish(&project, &host, &[]).fails(7).finish();
+    snapshot!(finished);
+    assert_eq!([digest(&registry, "1.2.3"), digest(&registry, "latest")], [first.clone(), first]);
+}
+
+#[test]
+fn same_image_can_be_published_again() {
+    let registry = FakeRegistry::storing();
+    let host = remote(&registry);
+    let project = project();
+    publish(&project, &host, &[]).finish();
+    let first = digest(&registry, "1.2.3");
+    publish(&project, &host, &[]).finish();
+    // Annotations on the index do not change the platforms' manifests.
+    let config = "annotations = { 'org.example.build' = '2' }";
+    let project = project.file("multiarch.toml", config);
+    let finished = publish(&project, &host, &["--message-format", "json"]).finish();
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let moved = report["images"][0]["moved"].as_array().unwrap();
+    let changes: Vec<&str> = moved.iter().map(|tag| tag["change"].as_str().unwrap()).collect();
+    assert_eq!(changes, ["unchanged", "moved"], "{report:#}");
+    assert_eq!(digest(&registry, "1.2.3"), first);
+    assert_ne!(digest(&registry, "latest"), first);
+    let again = publish(&project, &host, &[]).finish().stdout;
+    assert!(again.starts_with(&format!("{host}/app:latest@")), "1.2.3 has another digest: {again}");
+}
+
+#[test]
+fn rolling_tags_stay_at_the_highest_version() {
+    let registry = FakeRegistry::storing();
+    let host = remote(&registry);
+    let config = "tags = ['{{version}}', '{{major}}', 'latest']";
+    let project = commit(project().file("multiarch.toml", config), "2.0.0");
+    publish(&project, &host, &[]).finish();
+    let newest = digest(&registry, "latest");
+    let project = commit(project, "1.2.1");
+    let finished = publish(&project, &host, &["--report", "target/report.json"]).finish();
+    assert_eq!([digest(&registry, "latest"), digest(&registry, "2")], [newest.clone(), newest.clone()]);
+    assert_eq!(digest(&registry, "1"), digest(&registry, "1.2.1"));
+    let report = std::fs::read(project.path().join("target/report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    let moved = report["images"][0]["moved"].as_array().unwrap();
+    let changes: Vec<&str> = moved.iter().map(|tag| tag["change"].as_str().unwrap()).collect();
+    assert_eq!(changes, ["created", "created", "kept"], "{report:#}");
+    assert_eq!((&moved[2]["from"], &moved[2]["to"]), (&Value::from(newest.as_str()), &Value::from(newest.as_str())));
+    snapshot!(finished);
+
+    // A reference does not contain a tag that points to another image.
+    let only_latest = publish(&project, &host, &["--tag", "latest"]).finish().stdout;
+    assert!(only_latest.starts_with(&format!("{host}/app@sha256:")), "{only_latest}");
+    publish(&project, &host, &["--allow-downgrade"]).finish().stderr_has(&["app:latest (was "]);
+    assert_eq!(digest(&registry, "latest"), digest(&registry, "1.2.1"));
+}
