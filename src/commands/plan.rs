@@ -10,8 +10,8 @@ use crate::dockerfile::render::Dockerfile;
 use crate::image::build_context::{StagedContext, context_dir};
 use crate::image::buildx::BuildxEngine;
 use crate::image::buildx::builder::{self, Builder};
-use crate::image::embedded;
 use crate::image::engine::Engine;
+use crate::image::{ca_certificates, embedded};
 use crate::plan::{Plan, PlanRequest};
 use crate::report::{self, graph};
 use crate::ui::Ui;
@@ -25,6 +25,7 @@ pub(crate) fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
         // The jobs run on other machines, so there is no need to check this machine's toolchain.
         return Ok(ui.data(&serde_json::to_string(&service.matrix(&plan.images)?)?)?);
     }
+    ca_certificates::left_out_note(&plan.images).iter().for_each(|note| ui.note(note));
     let SelectedEngine { dockerfiles, selection } = select_engine(&plan, ui)?;
     embedded::check_unstaged_scratch_images(&plan.images, &dockerfiles, &plan.paths.root, plan.source_date_epoch)?;
     let checked = Toolchain::check(compile_request(&plan))?;

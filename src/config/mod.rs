@@ -1,6 +1,7 @@
 //! Configuration types, mainly a serde struct that is used for all sources and scopes. `read` parses configuration
 //! files, and `plan::precedence` merges the sources.
 
+pub(crate) mod ca_certificates;
 pub(crate) mod choices;
 pub(crate) mod metadata_typo;
 pub(crate) mod parse_errors;
@@ -17,6 +18,7 @@ use bytesize::ByteSize;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use self::ca_certificates::CaCertificates;
 use self::choices::{Auditable, EngineChoice, LinkerChoice};
 use self::policy::{Glob, Policy, RequiredMetadata};
 use crate::finding::CheckCode;
@@ -59,6 +61,11 @@ pub(crate) struct Config {
     pub template: Option<String>,
     /// Files and directories to copy into the image.
     pub files: Option<Vec<FileEntry>>,
+    /// CA certificates to install in `/etc/ssl/certs/ca-certificates.crt`: a list of `"bundled"` (Mozilla's root
+    /// certificates), `"host"` (those that the build machine trusts) and PEM files, or `false` for none. In images with
+    /// a base, they replace the base's certificates in this file.
+    #[cfg_attr(test, schemars(extend("x-default" = "`[\"bundled\"]` for images based on `scratch`")))]
+    pub ca_certificates: Option<CaCertificates>,
     /// Labels for the image, in addition to those derived from Cargo.toml and git.
     pub labels: IndexMap<String, String>,
     /// Annotations for the image index, in addition to those derived from Cargo.toml and git.
@@ -296,7 +303,7 @@ impl Config {
             };
         }
         fields! {
-            replace: registry platforms tags bins base template files entrypoint cmd expose volumes user workdir stop_signal
+            replace: registry platforms tags bins base template files ca_certificates entrypoint cmd expose volumes user workdir stop_signal
                 healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args
                 allow deny_needed static_only non_root_only max_size require_labels require_annotations smoke;

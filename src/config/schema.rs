@@ -138,6 +138,9 @@ fn values_that_the_parser_accepts_match_the_schema() {
         "[images.'a/b_c.d']\nbins = []\nsmoke = []\n[images.a.platform.'linux/386']\nglibc = '2.28'",
         "engine = 'embedded'\ncompression = 'zstd'\ncompression-level = 22",
         "linker = 'rust-lld'",
+        "ca-certificates = ['bundled', 'host', 'certs/ca.pem']",
+        "ca-certificates = []",
+        "ca-certificates = false",
     ] {
         assert!(parses(config), "{config}");
         assert!(matches_schema(config), "{config}");
@@ -192,6 +195,10 @@ fn values_that_the_parser_rejects_do_not_match_the_schema() {
         "healthcheck = { interval = '1s' }",
         "healthcheck = { cmd = ['a'], start_period = '1s' }",
         "smoke = '--version'",
+        "ca-certificates = 'bundled'",
+        "ca-certificates = true",
+        "ca-certificates = ['']",
+        "[platform.'linux/arm64']\nca-certificates = false",
     ] {
         assert!(!parses(config), "the parser accepts {config}");
         assert!(!matches_schema(config), "the schema accepts {config}");

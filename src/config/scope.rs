@@ -19,13 +19,14 @@ pub(crate) enum Scope {
 const WORKSPACE_KEYS: [&str; 5] = ["auditable", "engine", "insecure-registries", "builder", "locked"];
 
 /// Keys that cannot be set per platform.
-const IMAGE_KEYS: [&str; 23] = [
+const IMAGE_KEYS: [&str; 24] = [
     "registry",
     "platforms",
     "tags",
     "bins",
     "platform",
     "annotations",
+    "ca-certificates",
     "compression",
     "compression-level",
     "allow",

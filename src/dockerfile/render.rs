@@ -62,6 +62,11 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     ),
     ("files", "list of {source, target, mode}", "configured files; mode is octal, or none for a directory"),
     (
+        "system_files",
+        "list of {source, target}",
+        "CA certificates to copy into an image with a base; `COPY rootfs/ /` copies them into a scratch image",
+    ),
+    (
         "args",
         "list of strings",
         "names of the build arguments that hold multi-line values of env and labels; declare each one with ARG",
@@ -107,6 +112,7 @@ struct TemplateVariables<'a> {
     triple: &'a str,
     binaries: Vec<CopiedFile>,
     files: Vec<CopiedFile>,
+    system_files: Vec<CopiedFile>,
     args: Vec<String>,
     env: Vec<NamedValue<'a>>,
     labels: Vec<NamedValue<'a>>,
@@ -130,6 +136,14 @@ pub(crate) struct CopiedFile {
     mode: Option<String>,
 }
 
+impl CopiedFile {
+    /// Creates a copy of a file or directory below `rootfs` to the same path in the image.
+    fn from_rootfs(path: &str) -> CopiedFile {
+        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+        CopiedFile { name, source: format!("rootfs/{path}"), target: format!("/{path}"), mode: None }
+    }
+}
+
 #[derive(Serialize)]
 struct NamedValue<'a> {
     name: &'a str,
@@ -142,6 +156,9 @@ struct HealthcheckVariables<'a> {
     options: Vec<String>,
     cmd: &'a [String],
 }
+
+/// Path of the CA certificates in images, without a leading slash. rustls and OpenSSL look for them there.
+pub(crate) const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// Returns the name of a platform's stage.
 pub(crate) fn stage_name(platform: Platform) -> String {
@@ -158,6 +175,15 @@ pub(crate) fn copied_binaries(platform: &ImagePlatform) -> Vec<CopiedFile> {
         mode: Some("0755".to_owned()),
     };
     platform.binaries.iter().map(copied).collect()
+}
+
+/// Returns the files below `rootfs` that a platform's configuration adds: CA certificates.
+pub(crate) fn system_files(platform: &ImagePlatform) -> Vec<CopiedFile> {
+    let mut files = Vec::new();
+    if !platform.ca_certificates.is_empty() {
+        files.push(CopiedFile::from_rootfs(CA_BUNDLE));
+    }
+    files
 }
 
 /// Returns the build-context paths of all binaries in an image.
@@ -265,6 +291,7 @@ fn variables<'a>(
         triple: &platform.build.triple,
         binaries: copied_binaries(platform),
         files: copied_files(platform, mode_of),
+        system_files: if platform.base == "scratch" { Vec::new() } else { system_files(platform) },
         args,
         env,
         labels,

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::check_container::{self, check_file_entry};
 use super::{Binary, BuildSettings, ContainerConfig, ImagePlatform, Template, Workspace};
+use crate::config::ca_certificates::{CaCertificates, CaSource};
 use crate::config::{Config, FileEntry};
 use crate::error::{Class, Failure, closest_match};
 use crate::platform::{Libc, Platform};
@@ -74,6 +75,7 @@ pub(crate) fn resolve_image_platform(
     let base = choose_base(image, settings, built_in, libc)?;
     let files = settings.files.clone().unwrap_or_default();
     check_files(image, &files, binaries)?;
+    let is_scratch = base == SCRATCH;
     Ok(ImagePlatform {
         platform,
         build: build_settings(image, platform, libc, settings)?,
@@ -81,6 +83,8 @@ pub(crate) fn resolve_image_platform(
         base,
         template,
         files,
+        ca_certificates: ca_certificates(settings, is_scratch),
+        has_default_ca_certificates: is_scratch && settings.ca_certificates.is_none(),
         container: container_config(image, settings, binaries, labels),
     })
 }
@@ -122,6 +126,16 @@ fn choose_base(
             .hint("set base = \"debian:trixie-slim\" or template = \"debian\", or use libc = \"musl\""));
     }
     Ok(base.to_owned())
+}
+
+/// Returns the sources of the CA certificates. Bases have certificates of their own or none on purpose, so only images
+/// based on `scratch` have a default.
+fn ca_certificates(settings: &Config, is_scratch: bool) -> Vec<CaSource> {
+    match &settings.ca_certificates {
+        Some(CaCertificates(sources)) => sources.clone(),
+        None if is_scratch => vec![CaSource::Bundled],
+        None => Vec::new(),
+    }
 }
 
 /// Returns an error if a file entry is invalid, or if it has the same path as a binary or another file.
@@ -179,6 +193,7 @@ fn explicit_keys(settings: &Config) -> Vec<String> {
         ("workdir", settings.workdir.is_some()),
         ("stop-signal", settings.stop_signal.is_some()),
         ("healthcheck", settings.healthcheck.is_some()),
+        ("ca-certificates", settings.ca_certificates.as_ref().is_some_and(|list| !list.0.is_empty())),
     ];
     let mut paths: Vec<String> = settings.env.keys().map(|name| format!("env.{name}")).collect();
     paths.extend(settings.labels.keys().map(|name| format!("labels.{name}")));

@@ -29,6 +29,7 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use crate::config::ca_certificates::CaSource;
 use crate::config::choices::{Auditable, EngineChoice, LinkerChoice};
 use crate::config::policy::Policy;
 use crate::config::{FileEntry, Healthcheck};
@@ -188,6 +189,11 @@ pub(crate) struct ImagePlatform {
     pub base: String,
     pub template: Template,
     pub files: Vec<FileEntry>,
+    /// Sources of the CA certificates to install. Empty if none are added.
+    pub ca_certificates: Vec<CaSource>,
+    /// Whether `ca_certificates` is the default rather than configured.
+    #[serde(skip)]
+    pub has_default_ca_certificates: bool,
     pub container: ContainerConfig,
 }
 

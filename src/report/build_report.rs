@@ -4,8 +4,10 @@ use serde::Serialize;
 
 use super::schema::SCHEMA_VERSION;
 use crate::compile::{Artifact, ArtifactSource, Artifacts};
+use crate::config::ca_certificates::CaSource;
 use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::finding::{CheckCode, Finding};
+use crate::image::ca_certificates;
 use crate::plan::tags::is_version;
 use crate::plan::{Commit, Image, ImagePlatform};
 use crate::verify::smoke::{SmokeResult, SmokeResults};
@@ -22,6 +24,8 @@ pub(crate) struct Report {
     pub(super) tool: &'static str,
     /// Version of the Rust compiler.
     pub(super) rust_version: String,
+    /// Versions of the data built into the tool, which images may contain.
+    pub(super) bundled: BundledVersions,
     /// Whether cargo-auditable embedded the dependency list in the binaries.
     pub(super) auditable: bool,
     /// The git commit that was built. Null outside a git repository or if the repository has no commits.
@@ -30,6 +34,14 @@ pub(crate) struct Report {
     /// Whether the images were only loaded into the local Docker or Podman image store, not pushed.
     #[serde(skip)]
     pub(super) only_loaded: bool,
+}
+
+/// Versions of the data built into the tool.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct BundledVersions {
+    /// Mozilla's root certificates, as the name and version of a crate.
+    pub(super) ca_certificates: &'static str,
 }
 
 /// An image that was built or published.
@@ -78,6 +90,9 @@ pub(super) struct PlatformReport {
     pub(super) linker: String,
     /// Base image with its digest, or `scratch`.
     pub(super) base: String,
+    /// Sources of the CA certificates that were added to the image: `bundled`, `host` and paths of PEM files.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    pub(super) ca_certificates: Vec<CaSource>,
     /// Size in bytes of the config and the layers, as stored in the registry.
     pub(super) size: Option<u64>,
     /// Configured glibc floor: the newest glibc version that the binaries may require.
@@ -146,6 +161,7 @@ impl Report {
             version: SCHEMA_VERSION,
             tool: concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")),
             rust_version: source.rust_version().to_owned(),
+            bundled: BundledVersions { ca_certificates: ca_certificates::BUNDLED_VERSION },
             auditable: source.auditable(),
             commit: commit.cloned(),
             images: images.into_iter().map(image_report).collect(),
@@ -178,6 +194,7 @@ impl PlatformReport {
             triple: build.triple.clone(),
             linker: source.linker_name(build),
             base: bases.reference(base).to_owned(),
+            ca_certificates: image_platform.ca_certificates.clone(),
             size: inspected.and_then(|inspected| inspected.size),
             glibc_floor: build.glibc.clone(),
             facts: inspected.map(|inspected| inspected.facts.clone()).unwrap_or_default(),

@@ -1,0 +1,171 @@
+//! Files that the configuration adds to images: CA certificates.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
+use crate::support::snapshot::snapshot;
+use crate::support::{FakeRegistry, Project, Run, ready_made};
+
+/// A self-signed certificate of a private CA.
+const PRIVATE_CA: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBgTCCASegAwIBAgIUJSRy5mr8GWUnGHPJPeugS1XhytIwCgYIKoZIzj0EAwIw
+FTETMBEGA1UEAwwKUHJpdmF0ZSBDQTAgFw0yNjExMzAyMTE5NDVaGA8yMTI2MTEw
+NjIxMTk0NVowFTETMBEGA1UEAwwKUHJpdmF0ZSBDQTBZMBMGByqGSM49AgEGCCqG
+SM49AwEHA0IABB1xJWcuobtx/ivfuieioonOovf1YQ/lDkQW1H+4165Q0zIKDcTG
+vAv+stzbouEIeyspQOBj+ib91yiZLDQ+WtajUzBRMB0GA1UdDgQWBBSSPoEwH9/c
+qEt/8x/nHtAk84yinjAfBgNVHSMEGDAWgBSSPoEwH9/cqEt/8x/nHtAk84yinjAP
+BgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIQD0Hmgetd71MNdFFBKo
+vTrfyY1vklCNcE+9SdFnZCa/oQIgL+w/kXuFlnEBcAe/662gRD32yNQ82ngShIse
+2Wc7egQ=
+-----END CERTIFICATE-----
+";
+
+const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+
+/// A file or directory in an image.
+#[derive(Debug, PartialEq, Eq)]
+struct ImageFile {
+    mode: u32,
+    owner: (u64, u64),
+    content: Vec<u8>,
+}
+
+impl ImageFile {
+    fn text(&self) -> String {
+        String::from_utf8(self.content.clone()).unwrap()
+    }
+}
+
+/// Prepares a run with the embedded engine, the fake cargo from [`ready_made`] and a machine that trusts only
+/// [`PRIVATE_CA`].
+fn run(project: &Project, args: &[&str]) -> Run {
+    let tools = ready_made::tools();
+    std::fs::write(tools.path().join("private.pem"), PRIVATE_CA).unwrap();
+    let store = tools.path().join("private.pem");
+    let run = project.run(args).path_only(&tools).env("SSL_CERT_FILE", store).env("SSL_CERT_DIR", "");
+    run.env("XDG_CACHE_HOME", project.path().join("cache")).env("MULTIARCH_ENGINE", "embedded")
+}
+
+fn blob(layout: &Path, descriptor: &Value) -> Vec<u8> {
+    let digest = descriptor["digest"].as_str().unwrap();
+    std::fs::read(layout.join("blobs").join(digest.replace(':', "/"))).unwrap()
+}
+
+/// Returns the config and the files of the built image's first platform. Later layers win.
+fn built(project: &Project) -> (Value, BTreeMap<String, ImageFile>) {
+    let layout = project.path().join("target/multiarch/app/oci");
+    let json = |bytes: &[u8]| -> Value { serde_json::from_slice(bytes).unwrap() };
+    let index = json(&std::fs::read(layout.join("index.json")).unwrap());
+    let index = json(&blob(&layout, &index["manifests"][0]));
+    let manifest = json(&blob(&layout, &index["manifests"][0]));
+    let mut files = BTreeMap::new();
+    for layer in manifest["layers"].as_array().unwrap() {
+        let layer = blob(&layout, layer);
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(layer.as_slice()));
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().display().to_string().trim_end_matches('/').to_owned();
+            let header = entry.header();
+            let (mode, owner) = (header.mode().unwrap(), (header.uid().unwrap(), header.gid().unwrap()));
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            files.insert(path, ImageFile { mode, owner, content });
+        }
+    }
+    (json(&blob(&layout, &manifest["config"])), files)
+}
+
+/// Builds an image for linux/amd64 with a configuration, and returns its files.
+fn files_with(config: &str) -> BTreeMap<String, ImageFile> {
+    let project = Project::with_config(&format!("platforms = ['linux/amd64']\n{config}")).file("ca.pem", PRIVATE_CA);
+    run(&project, &["build"]).finish();
+    built(&project).1
+}
+
+fn certificates(files: &BTreeMap<String, ImageFile>) -> Option<Vec<String>> {
+    let text = files.get(CA_BUNDLE)?.text();
+    Some(text.split_inclusive("-----END CERTIFICATE-----\n").map(str::to_owned).collect())
+}
+
+#[test]
+fn scratch_images_do_not_depend_on_the_machines_ca_certificates() {
+    let project = Project::app();
+    let digest = |store: &str| {
+        let build = ["build", "--platform", "linux/amd64", "--message-format", "json"];
+        let built = run(&project, &build).env("SSL_CERT_FILE", project.path().join(store)).finish();
+        let report: Value = serde_json::from_str(&built.stdout).unwrap();
+        assert_eq!(report["images"][0]["platforms"][0]["ca_certificates"], serde_json::json!(["bundled"]));
+        assert!(report["bundled"]["ca_certificates"].as_str().unwrap().starts_with("webpki-root-certs 1."));
+        report["images"][0]["digest"].clone()
+    };
+    std::fs::write(project.path().join("private.pem"), PRIVATE_CA).unwrap();
+    assert_eq!(digest("private.pem"), digest("none.pem"));
+    let certificates = certificates(&built(&project).1).unwrap();
+    assert!(certificates.len() > 100, "{}", certificates.len());
+    assert!(!certificates.contains(&PRIVATE_CA.to_owned()));
+}
+
+#[test]
+fn ca_certificates_come_from_the_configured_sources() {
+    let count = |config: &str| certificates(&files_with(config)).map(|list| list.len());
+    let bundled = count("").unwrap();
+    for (sources, expected) in [
+        ("['bundled']", Some(bundled)),
+        ("['host']", Some(1)),
+        ("['ca.pem']", Some(1)),
+        ("['bundled', 'ca.pem', 'host']", Some(bundled + 1)),
+        ("false", None),
+        ("[]", None),
+    ] {
+        assert_eq!(count(&format!("ca-certificates = {sources}")), expected, "{sources}");
+    }
+    let added = certificates(&files_with("ca-certificates = ['bundled', 'ca.pem']")).unwrap();
+    assert_eq!(added.last().unwrap(), PRIVATE_CA);
+}
+
+/// A base keeps its own certificates unless the key is set.
+#[test]
+fn ca_certificates_are_added_to_a_base_only_if_configured() {
+    let registry = FakeRegistry::storing();
+    let layer = tar_of(&[("etc/ssl/certs/", Entry::Dir(0o755)), (CA_BUNDLE, Entry::File(b"the base's", 0o644))]);
+    let style = BaseStyle { docker: false, index: true, compression: "gzip" };
+    base_image(&registry, "base", "1", &["linux/amd64"], &layer, style);
+    let base = format!("base = '{}/base:1'", registry.host);
+    assert_eq!(files_with(&base)[CA_BUNDLE].text(), "the base's");
+    assert_eq!(files_with(&format!("{base}\nca-certificates = ['ca.pem']"))[CA_BUNDLE].text(), PRIVATE_CA);
+}
+
+#[test]
+fn invalid_ca_certificates_are_rejected_before_compiling() {
+    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+    let seen = [
+        "ca-certificates = 'bundled'",
+        "ca-certificates = ['hots']",
+        "ca-certificates = ['Cargo.toml']",
+        "ca-certificates = ['broken.pem']",
+        "platform.'linux/arm64' = { ca-certificates = false }",
+        "template = 'my.j2'\nca-certificates = ['bundled']",
+    ]
+    .map(|config| {
+        let project = Project::with_config(config).file("my.j2", template);
+        let project = project.file("broken.pem", &PRIVATE_CA.replace("MII", "?"));
+        run(&project, &["build"]).fails(3).finish().stderr_lacks("Compiling")
+    });
+    let no_store = Project::with_config("ca-certificates = ['host']");
+    let no_store = run(&no_store, &["plan"]).env("SSL_CERT_FILE", "/dev/null").fails(3).finish();
+    snapshot!(seen, no_store);
+}
+
+#[test]
+fn ca_certificates_that_the_default_leaves_out_are_reported() {
+    let default = Project::app();
+    let configured = Project::with_config("ca-certificates = ['bundled']");
+    let notes = [&default, &configured].map(|project| run(project, &["plan", "--platform", "linux/amd64"]).finish());
+    assert!(notes[0].stderr.contains("private.pem"));
+    snapshot!(notes);
+}
