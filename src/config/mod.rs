@@ -73,12 +73,10 @@ pub(crate) struct Config {
 
     /// Environment variables for the container.
     pub env: IndexMap<String, String>,
-    /// Program that the container runs, with its arguments.
+    /// Program that the container runs, with its arguments. `[]` runs the program in `cmd`.
     #[cfg_attr(test, schemars(extend("x-default" = "the binary")))]
-    #[cfg_attr(test, schemars(length(min = 1)))]
     pub entrypoint: Option<Vec<String>>,
-    /// Default arguments, which `docker run` can override.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    /// Default arguments, which `docker run` can override. With `entrypoint = []`, the program and its arguments.
     pub cmd: Option<Vec<String>>,
     /// Ports that the container listens on, such as `8080` or `"53/udp"`.
     pub expose: Option<Vec<Port>>,

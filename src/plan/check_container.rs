@@ -25,11 +25,13 @@ fn check_config_values(settings: &Config, image: &str) -> Result<(), Failure> {
             .did_you_mean(signal.to_ascii_uppercase().trim_start_matches("SIG"), names)
             .hint("use a signal name or number, such as stop-signal = \"SIGTERM\""));
     }
-    for (key, value) in [("entrypoint", &settings.entrypoint), ("cmd", &settings.cmd)] {
-        if value.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Failure::new(Class::Config, format!("image '{image}': {key} is an empty list"))
-                .hint(format!("remove {key}, or list a program and its arguments: {key} = [\"/usr/local/bin/app\"]")));
-        }
+    // Without an entrypoint, the container runs `cmd`. A base's CMD is dropped together with its ENTRYPOINT.
+    let has_no_entrypoint = settings.entrypoint.as_ref().is_some_and(Vec::is_empty);
+    if has_no_entrypoint && settings.cmd.as_ref().is_none_or(Vec::is_empty) {
+        let message = format!("image '{image}': entrypoint is an empty list, and cmd does not name a program either");
+        return Err(Failure::new(Class::Config, message)
+            .hint("set the program as the default command: cmd = [\"app\"]")
+            .hint("or remove `entrypoint`, to run the binary"));
     }
     let Some(check) = &settings.healthcheck else { return Ok(()) };
     if check.cmd.is_empty() {
@@ -140,13 +142,19 @@ mod tests {
             ("healthcheck = { cmd = ['a'], start-period = '' }", "healthcheck.start-period '' is not valid"),
             ("healthcheck = { cmd = ['a'], retries = 4000000000 }", "healthcheck.retries '4000000000' is not valid"),
             ("healthcheck = { cmd = [] }", "healthcheck.cmd is empty"),
+            ("entrypoint = []", "entrypoint is an empty list, and cmd does not name a program either"),
+            ("entrypoint = []\ncmd = []", "entrypoint is an empty list, and cmd does not name a program either"),
         ] {
             let failure = check(&toml::from_str(config).unwrap(), "app").unwrap_err();
             assert_eq!(failure.to_string(), format!("image 'app': {message}"));
             assert!(!failure.hints().is_empty(), "{config}");
         }
-        let valid =
-            "stop-signal = 'SIGINT'\nhealthcheck = { cmd = ['a'], interval = '1m30s', timeout = '0s', retries = 2 }";
-        assert!(check(&toml::from_str(valid).unwrap(), "app").is_ok());
+        for valid in [
+            "stop-signal = 'SIGINT'\nhealthcheck = { cmd = ['a'], interval = '1m30s', timeout = '0s', retries = 2 }",
+            "entrypoint = []\ncmd = ['app']",
+            "cmd = []",
+        ] {
+            assert!(check(&toml::from_str(valid).unwrap(), "app").is_ok(), "{valid}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Files that the configuration adds to images: CA certificates.
+//! What the configuration puts into images: files such as CA certificates, and commands.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -168,4 +168,34 @@ fn ca_certificates_that_the_default_leaves_out_are_reported() {
     let notes = [&default, &configured].map(|project| run(project, &["plan", "--platform", "linux/amd64"]).finish());
     assert!(notes[0].stderr.contains("private.pem"));
     snapshot!(notes);
+}
+
+/// Returns ENTRYPOINT and CMD of the image that a configuration builds, with a base that has both.
+fn command_with(config: &str) -> [Value; 2] {
+    let registry = FakeRegistry::storing();
+    let style = BaseStyle { docker: false, index: true, compression: "gzip" };
+    let layer = tar_of(&[("bin/", Entry::Dir(0o755)), ("bin/sh", Entry::File(&ready_made::program(62), 0o755))]);
+    base_image(&registry, "base", "1", &["linux/amd64"], &layer, style);
+    let config = format!("platforms = ['linux/amd64']\nbase = '{}/base:1'\n{config}", registry.host);
+    let project = Project::with_config(&config);
+    run(&project, &["build"]).finish();
+    let config = built(&project).0;
+    ["Entrypoint", "Cmd"].map(|key| config["config"][key].clone())
+}
+
+#[test]
+fn image_may_have_a_command_without_an_entrypoint() {
+    let null = Value::Null;
+    let app = Value::from(vec!["/usr/local/bin/app"]);
+    for (config, entrypoint, cmd) in [
+        ("", &app, &null),
+        ("cmd = []", &app, &null),
+        ("cmd = ['serve']\n[images.app]\ncmd = []", &app, &null),
+        ("entrypoint = []\ncmd = ['/usr/local/bin/app']", &null, &app),
+    ] {
+        assert_eq!(command_with(config), [entrypoint.clone(), cmd.clone()], "{config}");
+    }
+    // A program that the image lacks is an error in `cmd`, too.
+    let missing = Project::with_config("entrypoint = []\ncmd = ['other']");
+    run(&missing, &["build"]).fails(3).finish().stderr_has(&["the image starts 'other', but does not contain it"]);
 }
