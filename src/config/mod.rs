@@ -66,6 +66,8 @@ pub(crate) struct Config {
     /// a base, they replace the base's certificates in this file.
     #[cfg_attr(test, schemars(extend("x-default" = "`[\"bundled\"]` for images based on `scratch`")))]
     pub ca_certificates: Option<CaCertificates>,
+    /// Install the IANA time zone database in `/usr/share/zoneinfo`.
+    pub timezones: Option<bool>,
     /// Labels for the image, in addition to those derived from Cargo.toml and git.
     pub labels: IndexMap<String, String>,
     /// Annotations for the image index, in addition to those derived from Cargo.toml and git.
@@ -301,7 +303,7 @@ impl Config {
             };
         }
         fields! {
-            replace: registry platforms tags bins base template files ca_certificates entrypoint cmd expose volumes user workdir stop_signal
+            replace: registry platforms tags bins base template files ca_certificates timezones entrypoint cmd expose volumes user workdir stop_signal
                 healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args
                 allow deny_needed static_only non_root_only max_size require_labels require_annotations smoke;

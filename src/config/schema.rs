@@ -22,6 +22,7 @@ pub(crate) fn defaults() -> Config {
     let text = r#"
         platforms = ["linux/amd64", "linux/arm64"]
         tags = ["{{version}}", "latest"]
+        timezones = false
         user = "65532:65532"
         profile = "release"
         all-features = false

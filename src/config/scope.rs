@@ -19,7 +19,7 @@ pub(crate) enum Scope {
 const WORKSPACE_KEYS: [&str; 5] = ["auditable", "engine", "insecure-registries", "builder", "locked"];
 
 /// Keys that cannot be set per platform.
-const IMAGE_KEYS: [&str; 24] = [
+const IMAGE_KEYS: [&str; 25] = [
     "registry",
     "platforms",
     "tags",
@@ -27,6 +27,7 @@ const IMAGE_KEYS: [&str; 24] = [
     "platform",
     "annotations",
     "ca-certificates",
+    "timezones",
     "compression",
     "compression-level",
     "allow",

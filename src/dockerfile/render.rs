@@ -67,7 +67,7 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "system_files",
         "list of {source, target}",
-        "CA certificates to copy into an image with a base; `COPY rootfs/ /` copies them into a scratch image",
+        "CA certificates and time zones to copy into an image with a base; `COPY rootfs/ /` copies them into a scratch image",
     ),
     (
         "args",
@@ -88,18 +88,15 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
 
 /// The filters and includes that templates can use, each with a description. Printed below [`VARIABLES`].
 pub(crate) const HELPERS: &[(&str, &str)] = &[
-    ("{% include \"contents\" %}", "copies the binaries and files"),
+    ("{% include \"contents\" %}", "COPY instructions for the binaries and files"),
+    ("{% include \"config\" %}", "ENV, LABEL, EXPOSE, VOLUME, USER, WORKDIR, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT, CMD"),
     (
-        "{% include \"config\" %}",
-        "sets ENV, LABEL, EXPOSE, VOLUME, USER, WORKDIR, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT and CMD",
+        "COPY rootfs/ /",
+        "basic files for a scratch image: passwd and group, /tmp, CA certificates, configured time zones",
     ),
-    ("COPY rootfs/ /", "copies basic files into a scratch image: passwd, group, /tmp and CA certificates"),
-    (
-        "{{ text | quote }}",
-        "quotes text for ENV, LABEL, WORKDIR and other instructions; variables in it are not expanded",
-    ),
-    ("{{ list | exec }}", "formats a list as a JSON array for ENTRYPOINT, CMD and RUN"),
-    ("{{ list | paths }}", "formats a list as a JSON array for COPY and VOLUME; variables in paths are not expanded"),
+    ("{{ text | quote }}", "quoted word for ENV, LABEL, WORKDIR and so on, without variable expansion"),
+    ("{{ list | exec }}", "JSON form for ENTRYPOINT, CMD and RUN"),
+    ("{{ list | paths }}", "JSON form for COPY and VOLUME, without variable expansion"),
 ];
 
 #[derive(Serialize)]
@@ -163,6 +160,9 @@ struct HealthcheckVariables<'a> {
 /// Path of the CA certificates in images, without a leading slash. rustls and OpenSSL look for them there.
 pub(crate) const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
+/// Directory of the time zone database in images, without a leading slash.
+pub(crate) const ZONEINFO: &str = "usr/share/zoneinfo";
+
 /// Returns the name of a platform's stage.
 pub(crate) fn stage_name(platform: Platform) -> String {
     format!("platform-{}", platform.stage_suffix())
@@ -180,11 +180,14 @@ pub(crate) fn copied_binaries(platform: &ImagePlatform) -> Vec<CopiedFile> {
     platform.binaries.iter().map(copied).collect()
 }
 
-/// Returns the files below `rootfs` that a platform's configuration adds: CA certificates.
+/// Returns the files below `rootfs` that a platform's configuration adds: CA certificates and time zones.
 pub(crate) fn system_files(platform: &ImagePlatform) -> Vec<CopiedFile> {
     let mut files = Vec::new();
     if !platform.ca_certificates.is_empty() {
         files.push(CopiedFile::from_rootfs(CA_BUNDLE));
+    }
+    if platform.timezones {
+        files.push(CopiedFile::from_rootfs(ZONEINFO));
     }
     files
 }

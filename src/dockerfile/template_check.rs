@@ -92,7 +92,7 @@ impl ConfiguredKey<'_> {
 }
 
 /// Keys that add files below `rootfs` in the build context.
-const ROOTFS_KEYS: [&str; 1] = ["ca-certificates"];
+const ROOTFS_KEYS: [&str; 2] = ["ca-certificates", "timezones"];
 
 /// Reports whether any instruction sets a configuration key.
 fn sets(instructions: &[InstructionText<'_>], key: &str) -> bool {

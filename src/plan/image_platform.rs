@@ -85,6 +85,7 @@ pub(crate) fn resolve_image_platform(
         files,
         ca_certificates: ca_certificates(settings, is_scratch),
         has_default_ca_certificates: is_scratch && settings.ca_certificates.is_none(),
+        timezones: settings.timezones.unwrap_or_default(),
         container: container_config(image, settings, binaries, labels),
     })
 }
@@ -193,6 +194,7 @@ fn explicit_keys(settings: &Config) -> Vec<String> {
         ("workdir", settings.workdir.is_some()),
         ("stop-signal", settings.stop_signal.is_some()),
         ("healthcheck", settings.healthcheck.is_some()),
+        ("timezones", settings.timezones.unwrap_or_default()),
         ("ca-certificates", settings.ca_certificates.as_ref().is_some_and(|list| !list.0.is_empty())),
     ];
     let mut paths: Vec<String> = settings.env.keys().map(|name| format!("env.{name}")).collect();

@@ -194,6 +194,8 @@ pub(crate) struct ImagePlatform {
     /// Whether `ca_certificates` is the default rather than configured.
     #[serde(skip)]
     pub has_default_ca_certificates: bool,
+    /// Whether to install the time zone database.
+    pub timezones: bool,
     pub container: ContainerConfig,
 }
 

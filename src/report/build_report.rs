@@ -7,7 +7,7 @@ use crate::compile::{Artifact, ArtifactSource, Artifacts};
 use crate::config::ca_certificates::CaSource;
 use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::finding::{CheckCode, Finding};
-use crate::image::ca_certificates;
+use crate::image::{ca_certificates, scratch_rootfs};
 use crate::plan::tags::is_version;
 use crate::plan::{Commit, Image, ImagePlatform};
 use crate::verify::smoke::{SmokeResult, SmokeResults};
@@ -42,6 +42,8 @@ pub(crate) struct Report {
 pub(super) struct BundledVersions {
     /// Mozilla's root certificates, as the name and version of a crate.
     pub(super) ca_certificates: &'static str,
+    /// Release of the IANA time zone database.
+    pub(super) timezones: &'static str,
 }
 
 /// An image that was built or published.
@@ -93,6 +95,8 @@ pub(super) struct PlatformReport {
     /// Sources of the CA certificates that were added to the image: `bundled`, `host` and paths of PEM files.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub(super) ca_certificates: Vec<CaSource>,
+    /// Whether the time zone database was added to the image.
+    pub(super) timezones: bool,
     /// Size in bytes of the config and the layers, as stored in the registry.
     pub(super) size: Option<u64>,
     /// Configured glibc floor: the newest glibc version that the binaries may require.
@@ -161,7 +165,10 @@ impl Report {
             version: SCHEMA_VERSION,
             tool: concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")),
             rust_version: source.rust_version().to_owned(),
-            bundled: BundledVersions { ca_certificates: ca_certificates::BUNDLED_VERSION },
+            bundled: BundledVersions {
+                ca_certificates: ca_certificates::BUNDLED_VERSION,
+                timezones: scratch_rootfs::timezones_version(),
+            },
             auditable: source.auditable(),
             commit: commit.cloned(),
             images: images.into_iter().map(image_report).collect(),
@@ -195,6 +202,7 @@ impl PlatformReport {
             linker: source.linker_name(build),
             base: bases.reference(base).to_owned(),
             ca_certificates: image_platform.ca_certificates.clone(),
+            timezones: image_platform.timezones,
             size: inspected.and_then(|inspected| inspected.size),
             glibc_floor: build.glibc.clone(),
             facts: inspected.map(|inspected| inspected.facts.clone()).unwrap_or_default(),

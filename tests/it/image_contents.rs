@@ -1,4 +1,5 @@
-//! What the configuration puts into images: files such as CA certificates, and commands.
+//! What the configuration puts into images: files such as CA certificates and time zones, and
+//! commands.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -168,6 +169,22 @@ fn ca_certificates_that_the_default_leaves_out_are_reported() {
     let notes = [&default, &configured].map(|project| run(project, &["plan", "--platform", "linux/amd64"]).finish());
     assert!(notes[0].stderr.contains("private.pem"));
     snapshot!(notes);
+}
+
+#[test]
+fn time_zones_are_added_on_request() {
+    const BERLIN: &str = "usr/share/zoneinfo/Europe/Berlin";
+    assert!(!files_with("").contains_key(BERLIN));
+    let zones = files_with("timezones = true");
+    assert!(zones[BERLIN].content.starts_with(b"TZif"));
+    assert_eq!((zones[BERLIN].mode, zones[BERLIN].owner), (0o644, (0, 0)));
+    assert!(zones.contains_key("usr/share/zoneinfo/Etc/UTC"));
+    let registry = FakeRegistry::storing();
+    let style = BaseStyle { docker: false, index: true, compression: "gzip" };
+    base_image(&registry, "base", "1", &["linux/amd64"], &tar_of(&[("usr/", Entry::Dir(0o755))]), style);
+    let on_base = files_with(&format!("timezones = true\nbase = '{}/base:1'", registry.host));
+    assert_eq!(on_base[BERLIN], zones[BERLIN]);
+    assert!(!on_base.contains_key(CA_BUNDLE));
 }
 
 /// Returns ENTRYPOINT and CMD of the image that a configuration builds, with a base that has both.
