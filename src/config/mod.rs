@@ -61,6 +61,8 @@ pub(crate) struct Config {
     pub template: Option<String>,
     /// Files and directories to copy into the image.
     pub files: Option<Vec<FileEntry>>,
+    /// Empty directories to create, which the image's user can write to by default.
+    pub directories: Option<Vec<DirectoryEntry>>,
     /// CA certificates to install in `/etc/ssl/certs/ca-certificates.crt`: a list of `"bundled"` (Mozilla's root
     /// certificates), `"host"` (those that the build machine trusts) and PEM files, or `false` for none. In images with
     /// a base, they replace the base's certificates in this file.
@@ -231,6 +233,29 @@ pub(crate) struct FileEntry {
     #[cfg_attr(test, schemars(regex(pattern = "^[0-7]{1,4}$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// Owner as `user[:group]`, by name or number.
+    #[cfg_attr(test, schemars(extend("default" = "0:0"), regex(pattern = crate::config::schema_fragments::OWNER)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+/// An empty directory to create in the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct DirectoryEntry {
+    /// Absolute path in the image.
+    #[cfg_attr(test, schemars(regex(pattern = "^/.*[^/]$")))]
+    pub path: String,
+    /// Octal permissions.
+    #[cfg_attr(test, schemars(extend("default" = "0755"), regex(pattern = "^[0-7]{1,4}$")))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Owner as `user[:group]`, by name or number.
+    #[cfg_attr(test, schemars(extend("x-default" = "the image's `user`")))]
+    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::OWNER)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// A port, with an optional protocol: `8080` or `"53/udp"`.
@@ -303,7 +328,7 @@ impl Config {
             };
         }
         fields! {
-            replace: registry platforms tags bins base template files ca_certificates timezones entrypoint cmd expose volumes user workdir stop_signal
+            replace: registry platforms tags bins base template files directories ca_certificates timezones entrypoint cmd expose volumes user workdir stop_signal
                 healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args
                 allow deny_needed static_only non_root_only max_size require_labels require_annotations smoke;

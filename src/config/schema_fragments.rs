@@ -11,6 +11,9 @@ pub(crate) const DURATION: &str = r"^(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|
 /// Pattern for a registry: a host with an optional path.
 pub(crate) const REGISTRY: &str = r"^(\[[0-9a-fA-F:]+\]|[^@\s/:\[]+)(:[0-9]+)?(/[^@\s/:]+)*/*$";
 
+/// Pattern for owners that `value_syntax::is_owner` accepts.
+pub(crate) const OWNER: &str = "^[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+)?$";
+
 /// Returns a pattern for the signals that `value_syntax::is_signal` accepts.
 pub(crate) fn signal_pattern() -> String {
     let either = |letter: char| format!("[{letter}{}]", letter.to_ascii_lowercase());

@@ -63,7 +63,16 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
         "list of {name, source, target}",
         "binaries to copy, from source in the build context to target in the image",
     ),
-    ("files", "list of {source, target, mode}", "configured files; mode is octal, or none for a directory"),
+    (
+        "files",
+        "list of {source, target, mode, owner}",
+        "configured files; mode is octal, or none for a directory; owner is none for root",
+    ),
+    (
+        "directories",
+        "list of {source, target, mode, owner}",
+        "configured directories and their parents; copy each source to its target in this order",
+    ),
     (
         "system_files",
         "list of {source, target}",
@@ -112,6 +121,7 @@ struct TemplateVariables<'a> {
     triple: &'a str,
     binaries: Vec<CopiedFile>,
     files: Vec<CopiedFile>,
+    directories: Vec<CopiedFile>,
     system_files: Vec<CopiedFile>,
     args: Vec<String>,
     env: Vec<NamedValue<'a>>,
@@ -129,18 +139,20 @@ struct TemplateVariables<'a> {
 /// A binary, file or directory to copy into the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct CopiedFile {
-    name: String,
+    pub name: String,
     /// Path relative to the build context.
     pub source: String,
     target: String,
     mode: Option<String>,
+    /// Owner as `user[:group]`. `None` means root.
+    owner: Option<String>,
 }
 
 impl CopiedFile {
     /// Creates a copy of a file or directory below `rootfs` to the same path in the image.
     fn from_rootfs(path: &str) -> CopiedFile {
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-        CopiedFile { name, source: format!("rootfs/{path}"), target: format!("/{path}"), mode: None }
+        CopiedFile { name, source: format!("rootfs/{path}"), target: format!("/{path}"), mode: None, owner: None }
     }
 }
 
@@ -176,8 +188,34 @@ pub(crate) fn copied_binaries(platform: &ImagePlatform) -> Vec<CopiedFile> {
         source: staged(&binary.name),
         target: binary.path(),
         mode: Some("0755".to_owned()),
+        owner: None,
     };
     platform.binaries.iter().map(copied).collect()
+}
+
+/// Returns the directories to copy in order to create a platform's configured directories.
+///
+/// Each source contains only the new directory, because COPY sets the mode and owner of what a source contains, but not
+/// those of an existing target. Missing parents are copied from an empty directory first, so that they belong to root.
+pub(crate) fn copied_directories(platform: &ImagePlatform) -> Vec<CopiedFile> {
+    let mut copied: Vec<CopiedFile> = Vec::new();
+    for (index, directory) in platform.directories.iter().enumerate() {
+        let (parent, name) = directory.path.rsplit_once('/').unwrap_or_default();
+        let source = format!("{}/directories/{index}", platform.platform);
+        let target = format!("{parent}/");
+        if !parent.is_empty() && !copied.iter().any(|other| other.target == target) {
+            let (source, target) = (format!("{source}/parent"), target.clone());
+            copied.push(CopiedFile { name: String::new(), source, target, mode: None, owner: None });
+        }
+        copied.push(CopiedFile {
+            name: name.to_owned(),
+            source: format!("{source}/content"),
+            target,
+            mode: Some(directory.mode.clone()),
+            owner: Some(directory.owner.clone()),
+        });
+    }
+    copied
 }
 
 /// Returns the files below `rootfs` that a platform's configuration adds: CA certificates and time zones.
@@ -209,6 +247,7 @@ pub(crate) fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> O
             name,
             target: file.to.clone(),
             mode: mode_of(&file.from).map(|mode| file.mode.clone().unwrap_or(mode)),
+            owner: file.owner.clone(),
         }
     };
     platform.files.iter().enumerate().map(copied).collect()
@@ -299,6 +338,7 @@ fn variables<'a>(
         triple: &platform.build.triple,
         binaries: copied_binaries(platform),
         files: copied_files(platform, mode_of),
+        directories: copied_directories(platform),
         system_files: if platform.base == "scratch" { Vec::new() } else { system_files(platform) },
         args,
         env,

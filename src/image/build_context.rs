@@ -94,7 +94,8 @@ pub(crate) fn will_contain(image: &Image, root: &Utf8Path, path: &str) -> bool {
 }
 
 fn platform_will_contain(platform: &ImagePlatform, root: &Utf8Path, path: &str) -> bool {
-    if render::system_files(platform).iter().any(|file| is_at_or_above(path, &file.source)) {
+    let generated = [render::system_files(platform), render::copied_directories(platform)].concat();
+    if generated.iter().any(|file| is_at_or_above(path, &file.source)) {
         return true;
     }
     let files = render::copied_files(platform, &|_| None);
@@ -119,6 +120,9 @@ pub(crate) fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir:
         let copied = render::copied_files(platform, &|from| file_mode(root, from));
         for (file, copied) in platform.files.iter().zip(copied) {
             copy_tree(&root.join(&file.from), &dir.join(&copied.source), root)?;
+        }
+        for copied in render::copied_directories(platform) {
+            fs_err::create_dir_all(dir.join(&copied.source).join(&copied.name))?;
         }
     }
     let bundle = ca_certificates::bundle(image, root)?;

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use camino::Utf8Path;
 use indexmap::IndexMap;
 
-use super::check_container::{self, check_file_entry};
-use super::{Binary, BuildSettings, ContainerConfig, ImagePlatform, Template, Workspace};
+use super::check_container::{self, check_directory, check_file_entry};
+use super::{Binary, BuildSettings, ContainerConfig, ImagePlatform, PlannedDirectory, Template, Workspace};
 use crate::config::ca_certificates::{CaCertificates, CaSource};
-use crate::config::{Config, FileEntry};
+use crate::config::{Config, DirectoryEntry, FileEntry};
 use crate::error::{Class, Failure, closest_match};
 use crate::platform::{Libc, Platform};
 
@@ -75,6 +75,7 @@ pub(crate) fn resolve_image_platform(
     let base = choose_base(image, settings, built_in, libc)?;
     let files = settings.files.clone().unwrap_or_default();
     check_files(image, &files, binaries)?;
+    let directories = directories(image, settings, &files, binaries)?;
     let is_scratch = base == SCRATCH;
     Ok(ImagePlatform {
         platform,
@@ -83,6 +84,7 @@ pub(crate) fn resolve_image_platform(
         base,
         template,
         files,
+        directories,
         ca_certificates: ca_certificates(settings, is_scratch),
         has_default_ca_certificates: is_scratch && settings.ca_certificates.is_none(),
         timezones: settings.timezones.unwrap_or_default(),
@@ -127,6 +129,36 @@ fn choose_base(
             .hint("set base = \"debian:trixie-slim\" or template = \"debian\", or use libc = \"musl\""));
     }
     Ok(base.to_owned())
+}
+
+/// Returns the directories to create. Fails if a directory is invalid, or has the same path as something else.
+fn directories(
+    image: &str,
+    settings: &Config,
+    files: &[FileEntry],
+    binaries: &[Binary],
+) -> Result<Vec<PlannedDirectory>, Failure> {
+    let user = settings.user.as_deref().unwrap_or(NON_ROOT);
+    let mut directories: Vec<PlannedDirectory> = Vec::new();
+    for DirectoryEntry { path, mode, owner } in settings.directories.iter().flatten() {
+        let directory = PlannedDirectory {
+            path: path.clone(),
+            mode: mode.clone().unwrap_or_else(|| "0755".to_owned()),
+            owner: owner.clone().unwrap_or_else(|| user.to_owned()),
+        };
+        check_directory(&directory, image)?;
+        let is_taken = directories.iter().any(|other| other.path == *path)
+            || files.iter().any(|file| file.to == *path)
+            || binaries.iter().any(|binary| binary.path() == *path);
+        if is_taken {
+            let message = format!("image '{image}': directories: the path {path} is used twice");
+            return Err(
+                Failure::new(Class::Config, message).hint("list each path only once, in `files` or `directories`")
+            );
+        }
+        directories.push(directory);
+    }
+    Ok(directories)
 }
 
 /// Returns the sources of the CA certificates. Bases have certificates of their own or none on purpose, so only images

@@ -189,6 +189,7 @@ pub(crate) struct ImagePlatform {
     pub base: String,
     pub template: Template,
     pub files: Vec<FileEntry>,
+    pub directories: Vec<PlannedDirectory>,
     /// Sources of the CA certificates to install. Empty if none are added.
     pub ca_certificates: Vec<CaSource>,
     /// Whether `ca_certificates` is the default rather than configured.
@@ -197,6 +198,16 @@ pub(crate) struct ImagePlatform {
     /// Whether to install the time zone database.
     pub timezones: bool,
     pub container: ContainerConfig,
+}
+
+/// An empty directory to create in the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct PlannedDirectory {
+    pub path: String,
+    /// Octal permissions.
+    pub mode: String,
+    /// Owner as `user[:group]`.
+    pub owner: String,
 }
 
 /// A binary target and the package that contains it.

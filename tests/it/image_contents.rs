@@ -1,5 +1,5 @@
-//! What the configuration puts into images: files such as CA certificates and time zones, and
-//! commands.
+//! What the configuration puts into images: files such as CA certificates and time zones,
+//! directories, and commands.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -185,6 +185,46 @@ fn time_zones_are_added_on_request() {
     let on_base = files_with(&format!("timezones = true\nbase = '{}/base:1'", registry.host));
     assert_eq!(on_base[BERLIN], zones[BERLIN]);
     assert!(!on_base.contains_key(CA_BUNDLE));
+}
+
+#[test]
+fn files_and_directories_have_the_configured_owner_and_mode() {
+    let files = files_with(
+        "directories = [{ path = '/data' }, { path = '/var/lib/app/cache', mode = '0700', owner = '7:8' }]\n\
+         files = [{ from = 'src', to = '/src', owner = 'nonroot' }, \
+         { from = 'ca.pem', to = '/etc/ca.pem', mode = '0600', owner = '7' }]",
+    );
+    for (path, mode, owner) in [
+        ("data", 0o755, (65532, 65532)),
+        ("var/lib/app", 0o755, (0, 0)),
+        ("var/lib/app/cache", 0o700, (7, 8)),
+        ("src", 0o755, (65532, 65532)),
+        ("src/main.rs", 0o644, (65532, 65532)),
+        ("etc", 0o755, (0, 0)),
+        ("etc/ca.pem", 0o600, (7, 7)),
+    ] {
+        assert_eq!((files[path].mode, files[path].owner), (mode, owner), "{path}");
+    }
+    assert_eq!(files_with("user = '7:8'\ndirectories = [{ path = '/data' }]")["data"].owner, (7, 8));
+}
+
+#[test]
+fn invalid_owners_and_directories_are_rejected() {
+    let seen = [
+        "files = [{ from = 'src', to = '/src', owner = 'a b' }]",
+        "files = [{ from = 'src', to = '/src', owner = 'nobody' }]",
+        "directories = [{ path = 'data' }]",
+        "directories = [{ path = '/' }]",
+        "directories = [{ path = '/data', mode = 'rwx' }]",
+        "directories = [{ path = '/data' }, { path = '/data', mode = '0700' }]",
+        "directories = [{ path = '/usr/local/bin/app' }]",
+        "directories = [{ path = '/data', user = '0' }]",
+    ]
+    .map(|config| {
+        let config = format!("platforms = ['linux/amd64']\n{config}");
+        run(&Project::with_config(&config), &["build"]).fails(3).finish().stderr_lacks("Compiling")
+    });
+    snapshot!(seen);
 }
 
 /// Returns ENTRYPOINT and CMD of the image that a configuration builds, with a base that has both.
