@@ -63,6 +63,9 @@ pub(crate) struct Config {
     pub files: Option<Vec<FileEntry>>,
     /// Empty directories to create, which the image's user can write to by default.
     pub directories: Option<Vec<DirectoryEntry>>,
+    /// Capabilities that programs get when they start, by binary, such as `{ core = ["net_bind_service"] }`. Requires the
+    /// embedded engine.
+    pub capabilities: IndexMap<String, Vec<String>>,
     /// CA certificates to install in `/etc/ssl/certs/ca-certificates.crt`: a list of `"bundled"` (Mozilla's root
     /// certificates), `"host"` (those that the build machine trusts) and PEM files, or `false` for none. In images with
     /// a base, they replace the base's certificates in this file.
@@ -332,7 +335,7 @@ impl Config {
                 healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args
                 allow deny_needed static_only non_root_only max_size require_labels require_annotations smoke;
-            merge: env labels annotations build_env build_args;
+            merge: capabilities env labels annotations build_env build_args;
             nest: images platform
         }
     }

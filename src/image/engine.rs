@@ -108,9 +108,38 @@ fn unsupported_option(image: &Image, engine: &EngineOptions) -> Option<Failure> 
 
 /// Selects an engine, or fails if no engine can build the images on this machine. Has no side effects.
 pub(crate) fn choose(request: EngineRequest<'_>, ui: &Ui) -> Result<EngineSelection> {
+    if let Some(why) = needs_embedded(request.images) {
+        return choose_embedded(request.options.choice, request.needs_buildx()?, why);
+    }
     let plain_http = request.plain_http_hosts();
     let find_builder = || builder::find(request.options.builder.as_deref(), &plain_http, ui);
     decide(request.options.choice, request.needs_buildx()?, find_builder)
+}
+
+/// Returns the reason why only the embedded engine can build the images, if there is one. BuildKit cannot set extended
+/// attributes without running a program as root in the image.
+fn needs_embedded(images: &[Image]) -> Option<String> {
+    let has_capabilities = |image: &&Image| image.platforms.iter().any(|platform| !platform.capabilities.is_empty());
+    let image = images.iter().find(has_capabilities)?;
+    Some(format!("image '{}': buildx cannot set `capabilities`", image.name))
+}
+
+/// Selects the embedded engine for images that only it can build. `why` is the reason.
+fn choose_embedded(choice: EngineChoice, needs_buildx: Option<Failure>, why: String) -> Result<EngineSelection> {
+    match (choice, needs_buildx) {
+        (EngineChoice::Buildx, _) => Err(Failure::new(Class::Config, why)
+            .hint("remove `capabilities`, or build with the embedded engine: `--engine embedded`")
+            .into()),
+        (EngineChoice::Auto, Some(reason)) => Err(Failure::new(
+            Class::Config,
+            format!("{why}, and the embedded engine cannot build the images: {reason}"),
+        )
+        .hint("remove `capabilities`, or what requires buildx")
+        .into()),
+        (EngineChoice::Embedded, Some(reason)) => Err(reason.into()),
+        (EngineChoice::Embedded, None) => Ok(EngineSelection::new(Engine::Embedded, "as requested")),
+        (EngineChoice::Auto, None) => Ok(EngineSelection::new(Engine::Embedded, why)),
+    }
 }
 
 /// Decides which engine to use. `needs_buildx` is the reason why the embedded engine cannot be used, or `None` if it

@@ -76,9 +76,9 @@ fn check_path(path: &str, key: &str, image: &str) -> Result<(), Failure> {
     if utf8_path.is_absolute() && utf8_path.components().all(|part| part.as_str() != "..") && !path.ends_with('/') {
         return Ok(());
     }
-    let last = key.rsplit('.').next().unwrap_or_default();
+    let example = if key == "files.to" { "to = \"/etc/app/config.toml\"" } else { "path = \"/var/lib/app\"" };
     Err(Failure::new(Class::Config, format!("image '{image}': {key} '{path}' is not a valid path in the image"))
-        .hint(format!("use an absolute path without '..' or a trailing '/': {last} = \"/etc/app/config.toml\"")))
+        .hint(format!("use an absolute path without '..' or a trailing '/': {example}")))
 }
 
 fn check_mode(mode: &str, path: &str, image: &str) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use super::{Binary, BuildSettings, ContainerConfig, ImagePlatform, PlannedDirect
 use crate::config::ca_certificates::{CaCertificates, CaSource};
 use crate::config::{Config, DirectoryEntry, FileEntry};
 use crate::error::{Class, Failure, closest_match};
+use crate::oci::capabilities::{self, FileCapabilities};
 use crate::platform::{Libc, Platform};
 
 /// A built-in Dockerfile template.
@@ -76,6 +77,7 @@ pub(crate) fn resolve_image_platform(
     let files = settings.files.clone().unwrap_or_default();
     check_files(image, &files, binaries)?;
     let directories = directories(image, settings, &files, binaries)?;
+    check_capabilities(image, settings, binaries)?;
     let is_scratch = base == SCRATCH;
     Ok(ImagePlatform {
         platform,
@@ -85,6 +87,7 @@ pub(crate) fn resolve_image_platform(
         template,
         files,
         directories,
+        capabilities: settings.capabilities.clone(),
         ca_certificates: ca_certificates(settings, is_scratch),
         has_default_ca_certificates: is_scratch && settings.ca_certificates.is_none(),
         timezones: settings.timezones.unwrap_or_default(),
@@ -129,6 +132,28 @@ fn choose_base(
             .hint("set base = \"debian:trixie-slim\" or template = \"debian\", or use libc = \"musl\""));
     }
     Ok(base.to_owned())
+}
+
+/// Returns an error if capabilities are unknown, or set for a binary that is not in the image.
+fn check_capabilities(image: &str, settings: &Config, binaries: &[Binary]) -> Result<(), Failure> {
+    let failure = |problem: String| Failure::new(Class::Config, format!("image '{image}': capabilities: {problem}"));
+    for (name, capabilities) in &settings.capabilities {
+        if !binaries.iter().any(|binary| binary.name == *name) {
+            let names = binaries.iter().map(|binary| binary.name.as_str());
+            return Err(failure(format!("the image has no binary '{name}'")).did_you_mean_or_list(
+                name,
+                names,
+                "binaries of the image",
+            ));
+        }
+        if let Err(unknown) = FileCapabilities::from_names(capabilities) {
+            let short = unknown.to_ascii_lowercase();
+            return Err(failure(format!("unknown capability '{unknown}'"))
+                .did_you_mean(short.trim_start_matches("cap_"), capabilities::NAMES.iter().copied())
+                .hint("list names from capabilities(7) in lower case and without CAP_, such as \"net_bind_service\""));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the directories to create. Fails if a directory is invalid, or has the same path as something else.

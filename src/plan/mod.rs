@@ -190,6 +190,8 @@ pub(crate) struct ImagePlatform {
     pub template: Template,
     pub files: Vec<FileEntry>,
     pub directories: Vec<PlannedDirectory>,
+    /// Names of the capabilities that programs get when they start, by binary.
+    pub capabilities: IndexMap<String, Vec<String>>,
     /// Sources of the CA certificates to install. Empty if none are added.
     pub ca_certificates: Vec<CaSource>,
     /// Whether `ca_certificates` is the default rather than configured.

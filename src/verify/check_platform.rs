@@ -7,7 +7,7 @@ use super::dynamic_link::{self, ProgramLinkage};
 use super::exec_context::ExecContext;
 use super::{exec_chain, policy};
 use crate::config::policy::Policy;
-use crate::finding::{Finding, WRONG_BASE, printable};
+use crate::finding::{FILE_CAPABILITIES, Finding, WRONG_BASE, printable};
 use crate::oci::rootfs::{FileContent, RegularFile, RootFs, file_name};
 use crate::platform::{ElfIdentity, Platform};
 
@@ -49,6 +49,7 @@ pub(crate) fn check(
     for program in &chain.programs {
         let linkage = dynamic_link::check(&context.with_user(program.user.clone()), &program.path);
         findings.extend(linkage.findings.iter().cloned());
+        findings.extend(check_capabilities(&context, &program.path));
         programs.push(linkage);
     }
     findings.extend(policy::check(policy, &context, &programs));
@@ -68,6 +69,19 @@ pub(crate) fn check(
         }
     }
     CheckedPlatform { facts, findings: unique }
+}
+
+/// Warns about a program with capabilities, which the kernel refuses to start if the container may not have all of them
+/// (capabilities(7), "Safety checking for capability-dumb binaries").
+fn check_capabilities(context: &ExecContext<'_>, path: &str) -> Option<Finding> {
+    let names = context.file(path)?.1.capabilities?.names();
+    let upper: Vec<String> = names.iter().map(|name| name.to_ascii_uppercase()).collect();
+    let reason = format!("has the capabilities {}, and does not start in containers without them", names.join(", "));
+    let fix = format!(
+        "run it with them, for example `docker run --cap-drop ALL --cap-add {}`, and allow this check",
+        upper.join(" --cap-add ")
+    );
+    Some(FILE_CAPABILITIES.finding(reason, fix).in_file(format!("/{}", path.trim_start_matches('/'))))
 }
 
 /// Returns the minimum glibc version that a program needs.

@@ -1,5 +1,5 @@
 //! What the configuration puts into images: files such as CA certificates and time zones,
-//! directories, and commands.
+//! directories, capabilities, and commands.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
 use crate::support::snapshot::snapshot;
-use crate::support::{FakeRegistry, Project, Run, ready_made};
+use crate::support::{FakeRegistry, HEALTHY_DOCKER, Project, Run, ready_made};
 
 /// A self-signed certificate of a private CA.
 const PRIVATE_CA: &str = "\
@@ -34,6 +34,8 @@ struct ImageFile {
     mode: u32,
     owner: (u64, u64),
     content: Vec<u8>,
+    /// Value of the extended attribute `security.capability`.
+    capabilities: Option<Vec<u8>>,
 }
 
 impl ImageFile {
@@ -71,11 +73,15 @@ fn built(project: &Project) -> (Value, BTreeMap<String, ImageFile>) {
         for entry in archive.entries().unwrap() {
             let mut entry = entry.unwrap();
             let path = entry.path().unwrap().display().to_string().trim_end_matches('/').to_owned();
+            let capabilities = entry.pax_extensions().unwrap().and_then(|mut records| {
+                let record = records.next().unwrap().unwrap();
+                (record.key() == Ok("SCHILY.xattr.security.capability")).then(|| record.value_bytes().to_vec())
+            });
             let header = entry.header();
             let (mode, owner) = (header.mode().unwrap(), (header.uid().unwrap(), header.gid().unwrap()));
             let mut content = Vec::new();
             entry.read_to_end(&mut content).unwrap();
-            files.insert(path, ImageFile { mode, owner, content });
+            files.insert(path, ImageFile { mode, owner, content, capabilities });
         }
     }
     (json(&blob(&layout, &manifest["config"])), files)
@@ -225,6 +231,34 @@ fn invalid_owners_and_directories_are_rejected() {
         run(&Project::with_config(&config), &["build"]).fails(3).finish().stderr_lacks("Compiling")
     });
     snapshot!(seen);
+}
+
+#[test]
+fn programs_have_the_configured_capabilities() {
+    let files = files_with("capabilities = { app = ['net_bind_service'] }");
+    let expected = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(files["usr/local/bin/app"].capabilities.as_deref(), Some(&expected[..]));
+    assert!(files.values().filter(|file| file.capabilities.is_some()).count() == 1);
+    assert_eq!(files_with("")["usr/local/bin/app"].capabilities, None);
+}
+
+#[test]
+fn invalid_capabilities_and_other_engines_are_rejected() {
+    let refused = |config: &str, args: &[&str], code: i32| {
+        let docker = ready_made::tools().program("docker", HEALTHY_DOCKER).real("sh");
+        let project = Project::with_config(&format!("platforms = ['linux/amd64']\n{config}"));
+        let project = project.file("my.j2", "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n");
+        project.run(&[&["plan"], args].concat()).path_only(&docker).fails(code).finish()
+    };
+    let capability = "capabilities = { app = ['net_bind_service'] }";
+    snapshot!(
+        refused("capabilities = { ap = ['net_bind_service'] }", &[], 3),
+        refused("capabilities = { app = ['CAP_NET_BIND'] }", &[], 3),
+        refused("capabilities = { app = 'net_raw' }", &[], 3),
+        refused(capability, &["--engine", "buildx"], 3),
+        refused(&format!("template = 'my.j2'\n{capability}"), &[], 3),
+        refused(capability, &[], 0)
+    );
 }
 
 /// Returns ENTRYPOINT and CMD of the image that a configuration builds, with a base that has both.

@@ -170,7 +170,7 @@ impl Copier<'_> {
 
     fn add_dir(&mut self, path: &str, attributes: FileAttributes) {
         self.rootfs.insert(path, FsNode::Dir(attributes));
-        self.entries.insert(path.to_owned(), LayerEntry { attributes, file: None });
+        self.entries.insert(path.to_owned(), LayerEntry { attributes, file: None, capabilities: None });
     }
 
     /// Adds a binary that has not been compiled yet, and returns its path in the image.
@@ -181,7 +181,7 @@ impl Copier<'_> {
         self.rootfs.insert(&target, FsNode::File(RegularFile::default()));
         let attributes = self.attributes(self.copy.mode.unwrap_or(0o755));
         let file = Some(LayerFile { path: source.into(), size: 0, sha256: String::new() });
-        self.entries.insert(target.clone(), LayerEntry { attributes, file });
+        self.entries.insert(target.clone(), LayerEntry { attributes, file, capabilities: None });
         Ok(target)
     }
 
@@ -239,7 +239,8 @@ impl Copier<'_> {
         let mode = self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777);
         let StreamHash { sha256, size } = hash_reader(fs_err::File::open(from)?)?;
         let file = Some(LayerFile { path: from.to_owned(), size, sha256 });
-        self.entries.insert(to.to_owned(), LayerEntry { attributes: self.attributes(mode), file });
+        let attributes = self.attributes(mode);
+        self.entries.insert(to.to_owned(), LayerEntry { attributes, file, capabilities: None });
         Ok(())
     }
 }
