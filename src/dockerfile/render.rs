@@ -97,15 +97,18 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
 
 /// The filters and includes that templates can use, each with a description. Printed below [`VARIABLES`].
 pub(crate) const HELPERS: &[(&str, &str)] = &[
-    ("{% include \"contents\" %}", "COPY instructions for the binaries and files"),
-    ("{% include \"config\" %}", "ENV, LABEL, EXPOSE, VOLUME, USER, WORKDIR, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT, CMD"),
+    ("{% include \"contents\" %}", "copies the binaries and files"),
     (
-        "COPY rootfs/ /",
-        "basic files for a scratch image: passwd and group, /tmp, CA certificates, configured time zones",
+        "{% include \"config\" %}",
+        "sets ENV, LABEL, EXPOSE, VOLUME, USER, WORKDIR, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT and CMD",
     ),
-    ("{{ text | quote }}", "quoted word for ENV, LABEL, WORKDIR and so on, without variable expansion"),
-    ("{{ list | exec }}", "JSON form for ENTRYPOINT, CMD and RUN"),
-    ("{{ list | paths }}", "JSON form for COPY and VOLUME, without variable expansion"),
+    ("COPY rootfs/ /", "copies basic files into a scratch image: passwd, group, /tmp, CA certificates and time zones"),
+    (
+        "{{ text | quote }}",
+        "quotes text for ENV, LABEL, WORKDIR and other instructions; variables in it are not expanded",
+    ),
+    ("{{ list | exec }}", "formats a list as a JSON array for ENTRYPOINT, CMD and RUN"),
+    ("{{ list | paths }}", "formats a list as a JSON array for COPY and VOLUME; variables in paths are not expanded"),
 ];
 
 #[derive(Serialize)]

@@ -97,7 +97,7 @@ impl StageConfig {
 
     pub(crate) fn set_entrypoint(&mut self, command: &Command<'_>) {
         self.set_command("Entrypoint", command);
-        // The base's CMD is meant for the base's own entrypoint, so it does not apply to a new one.
+        // Remove the base's CMD, because it contains arguments for the base's own entrypoint.
         if !self.sets_cmd {
             self.config.remove("Cmd");
         }

@@ -1,5 +1,5 @@
-//! Writes the files that every image based on `scratch` gets besides its binaries: users, groups, CA certificates, time
-//! zones, and directories. Templates for other bases copy only what the configuration adds.
+//! Writes the files that every image based on `scratch` contains in addition to its binaries: users, groups, CA
+//! certificates, time zones, and directories. Templates for other bases copy only what the configuration adds.
 
 use anyhow::Result;
 use camino::Utf8Path;

@@ -85,7 +85,7 @@ fn check_mode(mode: &str, path: &str, image: &str) -> Result<(), Failure> {
     if u32::from_str_radix(mode, 8).is_ok() && mode.len() <= 4 {
         return Ok(());
     }
-    Err(Failure::new(Class::Config, format!("image '{image}': mode '{mode}' for {path} is not an octal mode"))
+    Err(Failure::new(Class::Config, format!("image '{image}': mode '{mode}' for {path} is not a valid octal mode"))
         .hint("use up to four octal digits, such as mode = \"0755\""))
 }
 
