@@ -10,8 +10,8 @@ use crate::dockerfile::render::Dockerfile;
 use crate::image::build_context::{StagedContext, context_dir};
 use crate::image::buildx::BuildxEngine;
 use crate::image::buildx::builder;
-use crate::image::embedded;
 use crate::image::engine::{self, Engine, EngineSelection};
+use crate::image::{ca_certificates, embedded};
 use crate::plan::{Plan, PlanRequest};
 use crate::report::{self, graph};
 use crate::ui::Ui;
@@ -25,6 +25,7 @@ pub(crate) fn plan(args: &PlanArgs, ui: &Ui) -> Result<()> {
         // The jobs run on other machines, so there is no need to check this machine's toolchain.
         return Ok(ui.data(&serde_json::to_string(&service.matrix(&plan.images)?)?)?);
     }
+    ca_certificates::left_out_note(&plan.images).iter().for_each(|note| ui.note(note));
     let Engines { dockerfiles, selections, unbuildable } = select_for_each_image(&mut plan, ui)?;
     let unbuildable = match unbuildable {
         // A program might mistake a part of the plan for all of it.

@@ -11,7 +11,7 @@ use crate::image::build_context::{self, StagedContext, context_dir};
 use crate::image::buildx::qemu;
 use crate::image::engine::{self, Engine, EngineRequest, EngineSelection};
 use crate::image::load::{self, ImageLoader};
-use crate::image::{self, embedded, export};
+use crate::image::{self, ca_certificates, embedded, export};
 use crate::oci::cache::Cache;
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
@@ -39,6 +39,7 @@ impl LocalChecks {
             anyhow::Ok((dockerfiles, engine::start(&plan.images, selections, &plan.paths, ui)?))
         })?;
         plan.notes.iter().for_each(|note| ui.note(note));
+        ca_certificates::left_out_note(&plan.images).iter().for_each(|note| ui.note(note));
         let loader = if plan.load { Some(load::find(&plan.images, ui)?) } else { None };
         let source = ui.timed(Phase::Prepare, "toolchain", || {
             ArtifactSource::find(compile_request(plan), &plan.artifacts, plan.commit.as_ref(), ui)

@@ -1,6 +1,7 @@
 //! Configuration types, mainly a serde struct that is used for all sources and scopes. `read` parses configuration
 //! files, and `plan::precedence` merges the sources.
 
+pub(crate) mod ca_certificates;
 pub(crate) mod choices;
 pub(crate) mod metadata_typo;
 pub(crate) mod parse_errors;
@@ -17,6 +18,7 @@ use bytesize::ByteSize;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use self::ca_certificates::CaCertificates;
 use self::choices::{Auditable, EngineChoice, LinkerChoice};
 use self::policy::{Glob, Policy, RequiredMetadata};
 use crate::finding::CheckCode;
@@ -67,6 +69,18 @@ pub(crate) struct Config {
     pub template: Option<String>,
     /// Files and directories to copy into the image.
     pub files: Option<Vec<FileEntry>>,
+    /// Empty directories to create, which the image's user can write to by default.
+    pub directories: Option<Vec<DirectoryEntry>>,
+    /// Capabilities that programs get when they start, by binary, such as `{ core = ["net_bind_service"] }`. Requires the
+    /// embedded engine.
+    pub capabilities: IndexMap<String, Vec<String>>,
+    /// CA certificates to install in `/etc/ssl/certs/ca-certificates.crt`: a list of `"bundled"` (Mozilla's root
+    /// certificates), `"host"` (those that the build machine trusts) and PEM files, or `false` for none. In images with
+    /// a base, they replace the base's certificates in this file.
+    #[cfg_attr(test, schemars(extend("x-default" = "`[\"bundled\"]` for images based on `scratch`")))]
+    pub ca_certificates: Option<CaCertificates>,
+    /// Install the IANA time zone database in `/usr/share/zoneinfo`.
+    pub timezones: Option<bool>,
     /// Labels for the image, in addition to those derived from Cargo.toml and git.
     pub labels: IndexMap<String, String>,
     /// Annotations for the image index and the manifest of every platform, in addition to those derived from Cargo.toml
@@ -76,12 +90,10 @@ pub(crate) struct Config {
 
     /// Environment variables for the container.
     pub env: IndexMap<String, String>,
-    /// Program that the container runs, with its arguments.
+    /// Program that the container runs, with its arguments. `[]` runs the program in `cmd`.
     #[cfg_attr(test, schemars(extend("x-default" = "the binary")))]
-    #[cfg_attr(test, schemars(length(min = 1)))]
     pub entrypoint: Option<Vec<String>>,
-    /// Default arguments, which `docker run` can override.
-    #[cfg_attr(test, schemars(length(min = 1)))]
+    /// Default arguments, which `docker run` can override. With `entrypoint = []`, the program and its arguments.
     pub cmd: Option<Vec<String>>,
     /// Ports that the container listens on, such as `8080` or `"53/udp"`.
     pub expose: Option<Vec<Port>>,
@@ -234,6 +246,29 @@ pub(crate) struct FileEntry {
     #[cfg_attr(test, schemars(regex(pattern = "^[0-7]{1,4}$")))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// Owner as `user[:group]`, by name or number.
+    #[cfg_attr(test, schemars(extend("default" = "0:0"), regex(pattern = crate::config::schema_fragments::OWNER)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+/// An empty directory to create in the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct DirectoryEntry {
+    /// Absolute path in the image.
+    #[cfg_attr(test, schemars(regex(pattern = "^/.*[^/]$")))]
+    pub path: String,
+    /// Octal permissions.
+    #[cfg_attr(test, schemars(extend("default" = "0755"), regex(pattern = "^[0-7]{1,4}$")))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Owner as `user[:group]`, by name or number.
+    #[cfg_attr(test, schemars(extend("x-default" = "the image's `user`")))]
+    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::OWNER)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// A port, with an optional protocol: `8080` or `"53/udp"`.
@@ -306,11 +341,11 @@ impl Config {
             };
         }
         fields! {
-            replace: registry platforms tags index immutable_tags allow_tag_mismatch bins base template files entrypoint cmd expose volumes user workdir stop_signal
+            replace: registry platforms tags index immutable_tags allow_tag_mismatch bins base template files directories ca_certificates timezones entrypoint cmd expose volumes user workdir stop_signal
                 healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args
                 allow deny_needed static_only non_root_only max_size require_labels require_annotations smoke;
-            merge: env labels annotations build_env build_args;
+            merge: capabilities env labels annotations build_env build_args;
             nest: images platform
         }
     }

@@ -25,6 +25,7 @@ pub(crate) fn defaults() -> Config {
         index = true
         immutable-tags = ["{{version}}"]
         allow-tag-mismatch = false
+        timezones = false
         user = "65532:65532"
         profile = "release"
         all-features = false
@@ -137,10 +138,14 @@ fn values_that_the_parser_accepts_match_the_schema() {
         "env = {}\nlabels = { 'a.b' = '' }\nentrypoint = ['/a']",
         "healthcheck = { cmd = ['a'], start-period = '1m', retries = 0 }",
         "healthcheck = { cmd = ['a'], interval = '1m30s', timeout = '.5s', start-period = '0' }",
-        "files = [{ from = 'a', to = '/a', mode = '4755' }]",
+        "files = [{ from = 'a', to = '/a', mode = '4755', owner = 'www-data:33' }]",
+        "directories = [{ path = '/data' }, { path = '/tmp/x', mode = '1777', owner = '0' }]",
         "[images.'a/b_c.d']\nbins = []\nsmoke = []\n[images.a.platform.'linux/386']\nglibc = '2.28'",
         "engine = 'embedded'\ncompression = 'zstd'\ncompression-level = 22",
         "linker = 'rust-lld'",
+        "ca-certificates = ['bundled', 'host', 'certs/ca.pem']",
+        "ca-certificates = []",
+        "ca-certificates = false",
     ] {
         assert!(parses(config), "{config}");
         assert!(matches_schema(config), "{config}");
@@ -190,11 +195,17 @@ fn values_that_the_parser_rejects_do_not_match_the_schema() {
         "files = ['a']",
         "files = [{ from = 'a' }]",
         "files = [{ from = 'a', to = '/a', mode = 755 }]",
-        "files = [{ from = 'a', to = '/a', owner = 'root' }]",
+        "files = [{ from = 'a', to = '/a', owner = 0 }]",
+        "directories = ['/data']",
+        "directories = [{ mode = '0755' }]",
         "healthcheck = 'a'",
         "healthcheck = { interval = '1s' }",
         "healthcheck = { cmd = ['a'], start_period = '1s' }",
         "smoke = '--version'",
+        "ca-certificates = 'bundled'",
+        "ca-certificates = true",
+        "ca-certificates = ['']",
+        "[platform.'linux/arm64']\nca-certificates = false",
     ] {
         assert!(!parses(config), "the parser accepts {config}");
         assert!(!matches_schema(config), "the schema accepts {config}");

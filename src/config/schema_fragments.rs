@@ -16,6 +16,9 @@ pub(crate) fn annotation_names() -> Value {
     json!({ "pattern": r"^((index|manifest):)?[^:=\s]+$" })
 }
 
+/// Pattern for owners that `value_syntax::is_owner` accepts.
+pub(crate) const OWNER: &str = "^[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+)?$";
+
 /// Returns a pattern for the signals that `value_syntax::is_signal` accepts.
 pub(crate) fn signal_pattern() -> String {
     let either = |letter: char| format!("[{letter}{}]", letter.to_ascii_lowercase());

@@ -20,7 +20,7 @@ const WORKSPACE_KEYS: [&str; 6] =
     ["allow-tag-mismatch", "auditable", "engine", "insecure-registries", "builder", "locked"];
 
 /// Keys that cannot be set per platform.
-const IMAGE_KEYS: [&str; 25] = [
+const IMAGE_KEYS: [&str; 27] = [
     "registry",
     "platforms",
     "tags",
@@ -29,6 +29,8 @@ const IMAGE_KEYS: [&str; 25] = [
     "bins",
     "platform",
     "annotations",
+    "ca-certificates",
+    "timezones",
     "compression",
     "compression-level",
     "allow",

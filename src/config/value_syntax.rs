@@ -1,4 +1,4 @@
-//! Syntax of signals and durations in configuration values.
+//! Syntax of signals, owners and durations in configuration values.
 
 /// The shortest duration that Docker accepts for a health check, in nanoseconds.
 pub(crate) const MIN_HEALTHCHECK_DURATION: u64 = 1_000_000;
@@ -22,6 +22,12 @@ pub(crate) fn is_signal(text: &str) -> bool {
         || SIGNALS.contains(&name)
         || is_real_time("RTMIN+", 15)
         || is_real_time("RTMAX-", 14)
+}
+
+/// Reports whether `text` is an owner in the form `user[:group]`, by name or number.
+pub(crate) fn is_owner(text: &str) -> bool {
+    let is_name = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    text.split(':').count() <= 2 && text.split(':').all(is_name)
 }
 
 /// Parses a duration such as `1m30s`, `1.5h` or `500ms` into nanoseconds. The format is that of Go's
@@ -77,6 +83,16 @@ mod tests {
             ("9999999999h", None),
         ] {
             assert_eq!(parse_nanoseconds(text), length, "{text}");
+        }
+    }
+
+    #[test]
+    fn recognizes_owners() {
+        for good in ["0", "65532:65532", "worker", "www-data:www-data", "a.b_c:0"] {
+            assert!(is_owner(good), "{good}");
+        }
+        for bad in ["", ":", "a:", ":a", "a:b:c", "a b", "$USER", "a/b"] {
+            assert!(!is_owner(bad), "{bad}");
         }
     }
 

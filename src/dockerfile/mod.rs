@@ -2,6 +2,7 @@
 
 pub(crate) mod build_args;
 pub(crate) mod embedded_support;
+pub(crate) mod empty_command;
 pub(crate) mod error;
 pub(crate) mod evaluate;
 pub(crate) mod expand;

@@ -62,6 +62,9 @@ mod tests {
             ("ENTRYPOINT [\"/a\", \"b$c\"]", "Entrypoint", json!(["/a", "b$c"])),
             ("ENTRYPOINT [\"/a\"]", "Cmd", json!(null)),
             ("CMD [\"x\"]\nENTRYPOINT [\"/a\"]", "Cmd", json!(["x"])),
+            ("CMD [\"x\"]\nENTRYPOINT []", "Entrypoint", json!(null)),
+            ("ENTRYPOINT []\nCMD [\"x\"]", "Cmd", json!(["x"])),
+            ("CMD []", "Cmd", json!(null)),
             ("CMD echo $hi", "Cmd", json!(["/bin/ash", "-c", "echo $hi"])),
             (
                 "HEALTHCHECK --interval=1m30s --timeout=0.5s --start-period=2h --retries=3 CMD [\"/a\"]",

@@ -6,6 +6,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
+use super::empty_command;
 use super::instructions::instructions;
 use super::pinned_bases::PinnedBases;
 use super::template::{TemplateText, json, quote};
@@ -19,6 +20,8 @@ use crate::platform::Platform;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dockerfile {
     pub text: String,
+    /// The same text for `parse_dockerfile`, with empty commands marked.
+    pub text_to_parse: String,
     pub build_args: IndexMap<String, String>,
     /// Platforms whose stage contains a RUN instruction.
     pub run_platforms: Vec<Platform>,
@@ -60,7 +63,21 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
         "list of {name, source, target}",
         "binaries to copy, from source in the build context to target in the image",
     ),
-    ("files", "list of {source, target, mode}", "configured files; mode is octal, or none for a directory"),
+    (
+        "files",
+        "list of {source, target, mode, owner}",
+        "configured files; mode is octal, or none for a directory; owner is none for root",
+    ),
+    (
+        "directories",
+        "list of {source, target, mode, owner}",
+        "configured directories and their parents; copy each source to its target in this order",
+    ),
+    (
+        "system_files",
+        "list of {source, target}",
+        "CA certificates and time zones to copy into an image with a base; `COPY rootfs/ /` copies them into a scratch image",
+    ),
     (
         "args",
         "list of strings",
@@ -85,7 +102,7 @@ pub(crate) const HELPERS: &[(&str, &str)] = &[
         "{% include \"config\" %}",
         "sets ENV, LABEL, EXPOSE, VOLUME, USER, WORKDIR, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT and CMD",
     ),
-    ("COPY rootfs/ /", "copies basic files into a scratch image: passwd, group, /tmp and CA certificates"),
+    ("COPY rootfs/ /", "copies basic files into a scratch image: passwd, group, /tmp, CA certificates and time zones"),
     (
         "{{ text | quote }}",
         "quotes text for ENV, LABEL, WORKDIR and other instructions; variables in it are not expanded",
@@ -107,6 +124,8 @@ struct TemplateVariables<'a> {
     triple: &'a str,
     binaries: Vec<CopiedFile>,
     files: Vec<CopiedFile>,
+    directories: Vec<CopiedFile>,
+    system_files: Vec<CopiedFile>,
     args: Vec<String>,
     env: Vec<NamedValue<'a>>,
     labels: Vec<NamedValue<'a>>,
@@ -123,11 +142,21 @@ struct TemplateVariables<'a> {
 /// A binary, file or directory to copy into the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct CopiedFile {
-    name: String,
+    pub name: String,
     /// Path relative to the build context.
     pub source: String,
     target: String,
     mode: Option<String>,
+    /// Owner as `user[:group]`. `None` means root.
+    owner: Option<String>,
+}
+
+impl CopiedFile {
+    /// Creates a copy of a file or directory below `rootfs` to the same path in the image.
+    fn from_rootfs(path: &str) -> CopiedFile {
+        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+        CopiedFile { name, source: format!("rootfs/{path}"), target: format!("/{path}"), mode: None, owner: None }
+    }
 }
 
 #[derive(Serialize)]
@@ -143,6 +172,12 @@ struct HealthcheckVariables<'a> {
     cmd: &'a [String],
 }
 
+/// Path of the CA certificates in images, without a leading slash. rustls and OpenSSL look for them there.
+pub(crate) const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+
+/// Directory of the time zone database in images, without a leading slash.
+pub(crate) const ZONEINFO: &str = "usr/share/zoneinfo";
+
 /// Returns the name of a platform's stage.
 pub(crate) fn stage_name(platform: Platform) -> String {
     format!("platform-{}", platform.stage_suffix())
@@ -156,8 +191,46 @@ pub(crate) fn copied_binaries(platform: &ImagePlatform) -> Vec<CopiedFile> {
         source: staged(&binary.name),
         target: binary.path(),
         mode: Some("0755".to_owned()),
+        owner: None,
     };
     platform.binaries.iter().map(copied).collect()
+}
+
+/// Returns the directories to copy in order to create a platform's configured directories.
+///
+/// Each source contains only the new directory, because COPY sets the mode and owner of what a source contains, but not
+/// those of an existing target. Missing parents are copied from an empty directory first, so that they belong to root.
+pub(crate) fn copied_directories(platform: &ImagePlatform) -> Vec<CopiedFile> {
+    let mut copied: Vec<CopiedFile> = Vec::new();
+    for (index, directory) in platform.directories.iter().enumerate() {
+        let (parent, name) = directory.path.rsplit_once('/').unwrap_or_default();
+        let source = format!("{}/directories/{index}", platform.platform);
+        let target = format!("{parent}/");
+        if !parent.is_empty() && !copied.iter().any(|other| other.target == target) {
+            let (source, target) = (format!("{source}/parent"), target.clone());
+            copied.push(CopiedFile { name: String::new(), source, target, mode: None, owner: None });
+        }
+        copied.push(CopiedFile {
+            name: name.to_owned(),
+            source: format!("{source}/content"),
+            target,
+            mode: Some(directory.mode.clone()),
+            owner: Some(directory.owner.clone()),
+        });
+    }
+    copied
+}
+
+/// Returns the files below `rootfs` that a platform's configuration adds: CA certificates and time zones.
+pub(crate) fn system_files(platform: &ImagePlatform) -> Vec<CopiedFile> {
+    let mut files = Vec::new();
+    if !platform.ca_certificates.is_empty() {
+        files.push(CopiedFile::from_rootfs(CA_BUNDLE));
+    }
+    if platform.timezones {
+        files.push(CopiedFile::from_rootfs(ZONEINFO));
+    }
+    files
 }
 
 /// Returns the build-context paths of all binaries in an image.
@@ -177,6 +250,7 @@ pub(crate) fn copied_files(platform: &ImagePlatform, mode_of: &dyn Fn(&str) -> O
             name,
             target: file.to.clone(),
             mode: mode_of(&file.from).map(|mode| file.mode.clone().unwrap_or(mode)),
+            owner: file.owner.clone(),
         }
     };
     platform.files.iter().enumerate().map(copied).collect()
@@ -191,6 +265,7 @@ pub(crate) fn render(
 ) -> anyhow::Result<Dockerfile> {
     let mut result = Dockerfile {
         text: String::new(),
+        text_to_parse: String::new(),
         build_args: IndexMap::new(),
         run_platforms: Vec::new(),
         templates: Vec::new(),
@@ -217,6 +292,7 @@ pub(crate) fn render(
     }
     template_check::check_unique_stages(&result.text)?;
     result.text.push_str("FROM platform-${TARGETOS}-${TARGETARCH}${TARGETVARIANT}\n");
+    result.text_to_parse = empty_command::mark(&result.text);
     Ok(result)
 }
 
@@ -265,6 +341,8 @@ fn variables<'a>(
         triple: &platform.build.triple,
         binaries: copied_binaries(platform),
         files: copied_files(platform, mode_of),
+        directories: copied_directories(platform),
+        system_files: if platform.base == "scratch" { Vec::new() } else { system_files(platform) },
         args,
         env,
         labels,
@@ -337,6 +415,7 @@ pub(crate) mod tests {
         let template = TemplateText { stage: stage.to_owned(), name: "my.j2".to_owned(), text: text.to_owned() };
         Dockerfile {
             text: text.to_owned(),
+            text_to_parse: empty_command::mark(text),
             build_args: IndexMap::new(),
             run_platforms: Vec::new(),
             templates: vec![template],

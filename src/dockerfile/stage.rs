@@ -64,7 +64,7 @@ impl<'a> StageSource<'a> {
     }
 
     pub(crate) fn parse(&self) -> Result<Dockerfile<'a>, Failure> {
-        parse_dockerfile::parse(&self.dockerfile.text).map_err(|error| {
+        parse_dockerfile::parse(&self.dockerfile.text_to_parse).map_err(|error| {
             Failure::new(
                 Class::Config,
                 format!("image '{}': the embedded engine cannot parse the Dockerfile: {error}", self.image),

@@ -4,6 +4,7 @@
 use parse_dockerfile::{Command, HealthcheckArguments};
 use serde_json::{Map, Value, json};
 
+use super::empty_command;
 use super::error::StageError;
 use crate::config::value_syntax::{MIN_HEALTHCHECK_DURATION, parse_nanoseconds};
 
@@ -95,7 +96,7 @@ impl StageConfig {
     }
 
     pub(crate) fn set_entrypoint(&mut self, command: &Command<'_>) {
-        self.set("Entrypoint", self.command(command));
+        self.set_command("Entrypoint", command);
         // Remove the base's CMD, because it contains arguments for the base's own entrypoint.
         if !self.sets_cmd {
             self.config.remove("Cmd");
@@ -104,12 +105,23 @@ impl StageConfig {
 
     pub(crate) fn set_cmd(&mut self, command: &Command<'_>) {
         self.sets_cmd = true;
-        self.set("Cmd", self.command(command));
+        self.set_command("Cmd", command);
+    }
+
+    /// Sets a command. Like BuildKit, omits an empty one.
+    fn set_command(&mut self, key: &str, command: &Command<'_>) {
+        let words = self.command(command);
+        if words.as_array().is_some_and(Vec::is_empty) {
+            self.config.remove(key);
+        } else {
+            self.set(key, words);
+        }
     }
 
     fn command(&self, command: &Command<'_>) -> Value {
         match command {
             Command::Exec(words) => words.value.iter().map(|word| Value::from(word.value.as_ref())).collect(),
+            Command::Shell(line) if empty_command::is_marked(line.value) => json!([]),
             Command::Shell(line) => {
                 let shell = self.config.get("Shell").and_then(Value::as_array).cloned();
                 let mut words = shell.unwrap_or_else(|| vec!["/bin/sh".into(), "-c".into()]);

@@ -45,6 +45,12 @@ fn check_keywords(template: &TemplateText, instructions: &[InstructionText<'_>])
 /// Returns an error if the template ignores a key that is set in the configuration.
 fn check_configured_keys(name: &str, instructions: &[InstructionText<'_>], keys: &[String]) -> Result<(), Failure> {
     let Some(key) = keys.iter().find(|key| !sets(instructions, key)) else { return Ok(()) };
+    if ROOTFS_KEYS.contains(&key.as_str()) {
+        let message = format!("{name}: the configuration sets {key}, but the template does not copy it");
+        return Err(Failure::new(Class::Config, message).hint(
+            "add `COPY rootfs/ /` for an image based on `scratch`, or `{% include \"contents\" %}` for another base",
+        ));
+    }
     let keyword = ConfiguredKey::parse(key).keyword;
     let message = format!("{name}: the configuration sets {key}, but the template has no {keyword} instruction for it");
     Err(Failure::new(Class::Config, message).hint("add `{% include \"config\" %}` to the template").hint(format!(
@@ -85,8 +91,15 @@ impl ConfiguredKey<'_> {
     }
 }
 
+/// Keys that add files below `rootfs` in the build context.
+const ROOTFS_KEYS: [&str; 2] = ["ca-certificates", "timezones"];
+
 /// Reports whether any instruction sets a configuration key.
 fn sets(instructions: &[InstructionText<'_>], key: &str) -> bool {
+    if ROOTFS_KEYS.contains(&key) {
+        let is_copy = |instruction: &&InstructionText<'_>| instruction.is("COPY");
+        return instructions.iter().filter(is_copy).any(|copy| copy.text.contains("rootfs"));
+    }
     let key = ConfiguredKey::parse(key);
     instructions.iter().filter(|instruction| instruction.is(key.keyword)).any(|instruction| {
         key.name.is_empty()

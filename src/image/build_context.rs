@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::ca_certificates;
 use super::scratch_rootfs::write_scratch_rootfs;
 use crate::compile::{Artifacts, artifact};
 use crate::config::FileEntry;
@@ -36,7 +37,8 @@ pub(crate) fn file_mode(root: &Utf8Path, from: &str) -> Option<String> {
     Some(if metadata.permissions().mode() & 0o111 == 0 { "0644" } else { "0755" }.to_owned())
 }
 
-/// Checks before compilation that all files to be copied from the workspace exist and can be copied.
+/// Checks before compilation that all files to be copied from the workspace exist and can be copied, and that CA
+/// certificates can be read.
 pub(crate) fn check_files(images: &[Image], paths: &Paths) -> Result<()> {
     for image in images {
         let mut checked = BTreeSet::new();
@@ -44,6 +46,7 @@ pub(crate) fn check_files(images: &[Image], paths: &Paths) -> Result<()> {
         for file in files.filter(|file| checked.insert((&file.from, &file.mode))) {
             check_file(image, file, paths)?;
         }
+        ca_certificates::bundle(image, &paths.root)?;
     }
     Ok(())
 }
@@ -80,15 +83,8 @@ fn check_file(image: &Image, file: &FileEntry, paths: &Paths) -> Result<()> {
 }
 
 /// Paths that every build context contains in addition to binaries and configured files.
-const COMMON_PATHS: [&str; 7] = [
-    "Dockerfile",
-    ".dockerignore",
-    "rootfs/etc/passwd",
-    "rootfs/etc/group",
-    "rootfs/etc/ssl/certs/ca-certificates.crt",
-    "rootfs/usr/local/bin",
-    "rootfs/tmp",
-];
+const COMMON_PATHS: [&str; 6] =
+    ["Dockerfile", ".dockerignore", "rootfs/etc/passwd", "rootfs/etc/group", "rootfs/usr/local/bin", "rootfs/tmp"];
 
 /// Reports whether an image's build context will contain `path`, as a file or as a directory. `root` is the workspace
 /// root.
@@ -98,6 +94,10 @@ pub(crate) fn will_contain(image: &Image, root: &Utf8Path, path: &str) -> bool {
 }
 
 fn platform_will_contain(platform: &ImagePlatform, root: &Utf8Path, path: &str) -> bool {
+    let generated = [render::system_files(platform), render::copied_directories(platform)].concat();
+    if generated.iter().any(|file| is_at_or_above(path, &file.source)) {
+        return true;
+    }
     let files = render::copied_files(platform, &|_| None);
     render::copied_binaries(platform).iter().any(|binary| is_at_or_above(path, &binary.source))
         || files.iter().zip(&platform.files).any(|(copied, file)| {
@@ -121,8 +121,13 @@ pub(crate) fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir:
         for (file, copied) in platform.files.iter().zip(copied) {
             copy_tree(&root.join(&file.from), &dir.join(&copied.source), root)?;
         }
+        for copied in render::copied_directories(platform) {
+            fs_err::create_dir_all(dir.join(&copied.source).join(&copied.name))?;
+        }
     }
-    write_scratch_rootfs(&dir.join("rootfs"))?;
+    let bundle = ca_certificates::bundle(image, root)?;
+    let timezones = image.platforms.iter().any(|platform| platform.timezones);
+    write_scratch_rootfs(&dir.join("rootfs"), bundle.as_deref(), timezones)?;
     write_with_mode(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
     write_with_mode(&dir.join(".dockerignore"), b"/oci\n", 0o644)?;
     set_modes(&dir)?;

@@ -85,11 +85,12 @@ impl EngineRequest<'_> {
         // One builder serves all images that require buildx.
         let shared_hosts = self.plain_http_hosts(built_by_buildx.map(|(dockerfile, _)| dockerfile));
         let mut selections = Vec::new();
-        for (dockerfile, needs) in self.dockerfiles.iter().zip(needs) {
+        for ((image, dockerfile), needs) in self.images.iter().zip(self.dockerfiles).zip(needs) {
             let hosts = if uses_buildx(&needs) { shared_hosts.clone() } else { self.plain_http_hosts([dockerfile]) };
-            let selection = match needs {
-                Ok(needs) => decide(self.options.choice, needs, || find_builder(&hosts)),
-                Err(failure) => Err(failure.into()),
+            let selection = match (needs, needs_embedded(image)) {
+                (Err(failure), _) => Err(failure.into()),
+                (Ok(needs), Some(why)) => require_embedded(self.options.choice, needs, why),
+                (Ok(needs), None) => decide(self.options.choice, needs, || find_builder(&hosts)),
             };
             selections.push(selection);
         }
@@ -169,6 +170,32 @@ pub(crate) fn group<'a>(images: impl IntoIterator<Item = (&'a Image, &'a EngineS
         }
     }
     groups
+}
+
+/// Returns the reason why only the embedded engine can build an image, if there is one. BuildKit cannot set extended
+/// attributes without running a program as root in the image.
+fn needs_embedded(image: &Image) -> Option<String> {
+    let has_capabilities =
+        image.platforms.iter().any(|platform| platform.capabilities.values().any(|names| !names.is_empty()));
+    has_capabilities.then(|| format!("image '{}': buildx cannot set `capabilities`", image.name))
+}
+
+/// Selects the embedded engine for an image that buildx cannot build. `why` is the reason, and `needs_buildx` the reason
+/// why the embedded engine cannot build the image either, if there is one.
+fn require_embedded(choice: EngineChoice, needs_buildx: Option<Failure>, why: String) -> Result<EngineSelection> {
+    match (choice, needs_buildx) {
+        (EngineChoice::Buildx, _) => Err(Failure::new(Class::Config, why)
+            .hint("remove `capabilities`, or build with the embedded engine: `--engine embedded`")
+            .into()),
+        (EngineChoice::Auto, Some(reason)) => {
+            Err(Failure::new(Class::Config, format!("{why}, and the embedded engine cannot build it: {reason}"))
+                .hint("remove `capabilities`, or change what requires buildx")
+                .into())
+        }
+        (EngineChoice::Embedded, Some(reason)) => Err(reason.into()),
+        (EngineChoice::Embedded, None) => Ok(EngineSelection::new(Engine::Embedded, "as requested")),
+        (EngineChoice::Auto, None) => Ok(EngineSelection::new(Engine::Embedded, why)),
+    }
 }
 
 /// Decides which engine builds an image. `needs_buildx` is the reason why the embedded engine cannot be used, or `None` if it

@@ -3,6 +3,7 @@
 pub(crate) mod bases;
 pub(crate) mod build_context;
 pub(crate) mod buildx;
+pub(crate) mod ca_certificates;
 pub(crate) mod embedded;
 pub(crate) mod engine;
 pub(crate) mod export;

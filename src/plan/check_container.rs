@@ -3,8 +3,9 @@
 
 use camino::Utf8PathBuf;
 
+use super::PlannedDirectory;
 use super::check_names::check_no_credentials;
-use crate::config::value_syntax::{MIN_HEALTHCHECK_DURATION, SIGNALS, is_signal, parse_nanoseconds};
+use crate::config::value_syntax::{MIN_HEALTHCHECK_DURATION, SIGNALS, is_owner, is_signal, parse_nanoseconds};
 use crate::config::{Config, FileEntry};
 use crate::error::{Class, Failure};
 
@@ -25,11 +26,13 @@ fn check_config_values(settings: &Config, image: &str) -> Result<(), Failure> {
             .did_you_mean(signal.to_ascii_uppercase().trim_start_matches("SIG"), names)
             .hint("use a signal name or number, such as stop-signal = \"SIGTERM\""));
     }
-    for (key, value) in [("entrypoint", &settings.entrypoint), ("cmd", &settings.cmd)] {
-        if value.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Failure::new(Class::Config, format!("image '{image}': {key} is an empty list"))
-                .hint(format!("remove {key}, or list a program and its arguments: {key} = [\"/usr/local/bin/app\"]")));
-        }
+    // Without an entrypoint, the container runs `cmd`. A base's CMD is dropped together with its ENTRYPOINT.
+    let has_no_entrypoint = settings.entrypoint.as_ref().is_some_and(Vec::is_empty);
+    if has_no_entrypoint && settings.cmd.as_ref().is_none_or(Vec::is_empty) {
+        let message = format!("image '{image}': entrypoint is an empty list, and cmd does not name a program either");
+        return Err(Failure::new(Class::Config, message)
+            .hint("set the program as the default command: cmd = [\"app\"]")
+            .hint("or remove `entrypoint`, to run the binary"));
     }
     let Some(check) = &settings.healthcheck else { return Ok(()) };
     if check.cmd.is_empty() {
@@ -54,26 +57,44 @@ fn check_config_values(settings: &Config, image: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Checks that a file entry has an absolute path in the image and an octal mode.
+/// Checks that a file entry has an absolute path in the image, an octal mode and a valid owner.
 pub(crate) fn check_file_entry(file: &FileEntry, image: &str) -> Result<(), Failure> {
-    let to = Utf8PathBuf::from(&file.to);
-    if !to.is_absolute() || to.components().any(|part| part.as_str() == "..") || file.to.ends_with('/') {
-        return Err(Failure::new(
-            Class::Config,
-            format!("image '{image}': files.to '{}' is not a valid path in the image", file.to),
-        )
-        .hint("use an absolute path without '..' or a trailing '/': to = \"/etc/app/config.toml\""));
+    check_path(&file.to, "files.to", image)?;
+    file.mode.iter().try_for_each(|mode| check_mode(mode, &file.to, image))?;
+    file.owner.iter().try_for_each(|owner| check_owner(owner, &file.to, image))
+}
+
+/// Checks that a directory has an absolute path in the image, an octal mode and a valid owner.
+pub(crate) fn check_directory(directory: &PlannedDirectory, image: &str) -> Result<(), Failure> {
+    check_path(&directory.path, "directories.path", image)?;
+    check_mode(&directory.mode, &directory.path, image)?;
+    check_owner(&directory.owner, &directory.path, image)
+}
+
+fn check_path(path: &str, key: &str, image: &str) -> Result<(), Failure> {
+    let utf8_path = Utf8PathBuf::from(path);
+    if utf8_path.is_absolute() && utf8_path.components().all(|part| part.as_str() != "..") && !path.ends_with('/') {
+        return Ok(());
     }
-    if let Some(mode) = &file.mode
-        && (u32::from_str_radix(mode, 8).is_err() || mode.len() > 4)
-    {
-        return Err(Failure::new(
-            Class::Config,
-            format!("image '{image}': mode '{mode}' for {} is not a valid octal mode", file.to),
-        )
-        .hint("use up to four octal digits, such as mode = \"0755\""));
+    let example = if key == "files.to" { "to = \"/etc/app/config.toml\"" } else { "path = \"/var/lib/app\"" };
+    Err(Failure::new(Class::Config, format!("image '{image}': {key} '{path}' is not a valid path in the image"))
+        .hint(format!("use an absolute path without '..' or a trailing '/': {example}")))
+}
+
+fn check_mode(mode: &str, path: &str, image: &str) -> Result<(), Failure> {
+    if u32::from_str_radix(mode, 8).is_ok() && mode.len() <= 4 {
+        return Ok(());
     }
-    Ok(())
+    Err(Failure::new(Class::Config, format!("image '{image}': mode '{mode}' for {path} is not a valid octal mode"))
+        .hint("use up to four octal digits, such as mode = \"0755\""))
+}
+
+fn check_owner(owner: &str, path: &str, image: &str) -> Result<(), Failure> {
+    if is_owner(owner) {
+        return Ok(());
+    }
+    Err(Failure::new(Class::Config, format!("image '{image}': owner '{owner}' for {path} is not valid"))
+        .hint("use a user with an optional group, by name or number: owner = \"65532:65532\""))
 }
 
 /// Validates settings that are written to the Dockerfile or passed to cargo.
@@ -140,13 +161,19 @@ mod tests {
             ("healthcheck = { cmd = ['a'], start-period = '' }", "healthcheck.start-period '' is not valid"),
             ("healthcheck = { cmd = ['a'], retries = 4000000000 }", "healthcheck.retries '4000000000' is not valid"),
             ("healthcheck = { cmd = [] }", "healthcheck.cmd is empty"),
+            ("entrypoint = []", "entrypoint is an empty list, and cmd does not name a program either"),
+            ("entrypoint = []\ncmd = []", "entrypoint is an empty list, and cmd does not name a program either"),
         ] {
             let failure = check(&toml::from_str(config).unwrap(), "app").unwrap_err();
             assert_eq!(failure.to_string(), format!("image 'app': {message}"));
             assert!(!failure.hints().is_empty(), "{config}");
         }
-        let valid =
-            "stop-signal = 'SIGINT'\nhealthcheck = { cmd = ['a'], interval = '1m30s', timeout = '0s', retries = 2 }";
-        assert!(check(&toml::from_str(valid).unwrap(), "app").is_ok());
+        for valid in [
+            "stop-signal = 'SIGINT'\nhealthcheck = { cmd = ['a'], interval = '1m30s', timeout = '0s', retries = 2 }",
+            "entrypoint = []\ncmd = ['app']",
+            "cmd = []",
+        ] {
+            assert!(check(&toml::from_str(valid).unwrap(), "app").is_ok(), "{valid}");
+        }
     }
 }

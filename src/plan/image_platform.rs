@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use camino::Utf8Path;
 use indexmap::IndexMap;
 
-use super::check_container::{self, check_file_entry};
-use super::{Binary, BuildSettings, ContainerConfig, ImagePlatform, Template, Workspace};
-use crate::config::{Config, FileEntry};
+use super::check_container::{self, check_directory, check_file_entry};
+use super::{Binary, BuildSettings, ContainerConfig, ImagePlatform, PlannedDirectory, Template, Workspace};
+use crate::config::ca_certificates::{CaCertificates, CaSource};
+use crate::config::{Config, DirectoryEntry, FileEntry};
 use crate::error::{Class, Failure, closest_match};
+use crate::oci::capabilities::{self, FileCapabilities};
 use crate::platform::{Libc, Platform};
 
 /// A built-in Dockerfile template.
@@ -74,6 +76,9 @@ pub(crate) fn resolve_image_platform(
     let base = choose_base(image, settings, built_in, libc)?;
     let files = settings.files.clone().unwrap_or_default();
     check_files(image, &files, binaries)?;
+    let directories = directories(image, settings, &files, binaries)?;
+    check_capabilities(image, settings, binaries)?;
+    let is_scratch = base == SCRATCH;
     let build = build_settings(image, platform, libc, settings)?;
     Ok(ImagePlatform {
         platform,
@@ -83,6 +88,11 @@ pub(crate) fn resolve_image_platform(
         base,
         template,
         files,
+        directories,
+        capabilities: settings.capabilities.clone(),
+        ca_certificates: ca_certificates(settings, is_scratch),
+        has_default_ca_certificates: is_scratch && settings.ca_certificates.is_none(),
+        timezones: settings.timezones.unwrap_or_default(),
         container: container_config(image, settings, binaries, labels),
     })
 }
@@ -124,6 +134,68 @@ fn choose_base(
             .hint("set base = \"debian:trixie-slim\" or template = \"debian\", or use libc = \"musl\""));
     }
     Ok(base.to_owned())
+}
+
+/// Returns an error if capabilities are unknown, or set for a binary that is not in the image.
+fn check_capabilities(image: &str, settings: &Config, binaries: &[Binary]) -> Result<(), Failure> {
+    let failure = |problem: String| Failure::new(Class::Config, format!("image '{image}': capabilities: {problem}"));
+    for (name, capabilities) in &settings.capabilities {
+        if !binaries.iter().any(|binary| binary.name == *name) {
+            let names = binaries.iter().map(|binary| binary.name.as_str());
+            return Err(failure(format!("the image has no binary '{name}'")).did_you_mean_or_list(
+                name,
+                names,
+                "binaries of the image",
+            ));
+        }
+        if let Err(unknown) = FileCapabilities::from_names(capabilities) {
+            let short = unknown.to_ascii_lowercase();
+            return Err(failure(format!("unknown capability '{unknown}'"))
+                .did_you_mean(short.trim_start_matches("cap_"), capabilities::NAMES.iter().copied())
+                .hint("list names from capabilities(7) in lower case and without CAP_, such as \"net_bind_service\""));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the directories to create. Fails if a directory is invalid, or has the same path as something else.
+fn directories(
+    image: &str,
+    settings: &Config,
+    files: &[FileEntry],
+    binaries: &[Binary],
+) -> Result<Vec<PlannedDirectory>, Failure> {
+    let user = settings.user.as_deref().unwrap_or(NON_ROOT);
+    let mut directories: Vec<PlannedDirectory> = Vec::new();
+    for DirectoryEntry { path, mode, owner } in settings.directories.iter().flatten() {
+        let directory = PlannedDirectory {
+            path: path.clone(),
+            mode: mode.clone().unwrap_or_else(|| "0755".to_owned()),
+            owner: owner.clone().unwrap_or_else(|| user.to_owned()),
+        };
+        check_directory(&directory, image)?;
+        let is_taken = directories.iter().any(|other| other.path == *path)
+            || files.iter().any(|file| file.to == *path)
+            || binaries.iter().any(|binary| binary.path() == *path);
+        if is_taken {
+            let message = format!("image '{image}': directories: the path {path} is used twice");
+            return Err(
+                Failure::new(Class::Config, message).hint("list each path only once, in `files` or `directories`")
+            );
+        }
+        directories.push(directory);
+    }
+    Ok(directories)
+}
+
+/// Returns the sources of the CA certificates. Bases have certificates of their own or none on purpose, so only images
+/// based on `scratch` have a default.
+fn ca_certificates(settings: &Config, is_scratch: bool) -> Vec<CaSource> {
+    match &settings.ca_certificates {
+        Some(CaCertificates(sources)) => sources.clone(),
+        None if is_scratch => vec![CaSource::Bundled],
+        None => Vec::new(),
+    }
 }
 
 /// Returns an error if a file entry is invalid, or if it has the same path as a binary or another file.
@@ -181,6 +253,8 @@ fn explicit_keys(settings: &Config) -> Vec<String> {
         ("workdir", settings.workdir.is_some()),
         ("stop-signal", settings.stop_signal.is_some()),
         ("healthcheck", settings.healthcheck.is_some()),
+        ("timezones", settings.timezones.unwrap_or_default()),
+        ("ca-certificates", settings.ca_certificates.as_ref().is_some_and(|list| !list.0.is_empty())),
     ];
     let mut paths: Vec<String> = settings.env.keys().map(|name| format!("env.{name}")).collect();
     paths.extend(settings.labels.keys().map(|name| format!("labels.{name}")));

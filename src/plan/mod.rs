@@ -32,6 +32,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use self::git_tags::Release;
+use crate::config::ca_certificates::CaSource;
 use crate::config::choices::{Auditable, EngineChoice, LinkerChoice};
 use crate::config::policy::Policy;
 use crate::config::{FileEntry, Healthcheck};
@@ -222,7 +223,27 @@ pub(crate) struct ImagePlatform {
     pub base: String,
     pub template: Template,
     pub files: Vec<FileEntry>,
+    pub directories: Vec<PlannedDirectory>,
+    /// Names of the capabilities that programs get when they start, by binary.
+    pub capabilities: IndexMap<String, Vec<String>>,
+    /// Sources of the CA certificates to install. Empty if none are added.
+    pub ca_certificates: Vec<CaSource>,
+    /// Whether `ca_certificates` is the default rather than configured.
+    #[serde(skip)]
+    pub has_default_ca_certificates: bool,
+    /// Whether to install the time zone database.
+    pub timezones: bool,
     pub container: ContainerConfig,
+}
+
+/// An empty directory to create in the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct PlannedDirectory {
+    pub path: String,
+    /// Octal permissions.
+    pub mode: String,
+    /// Owner as `user[:group]`.
+    pub owner: String,
 }
 
 /// A binary target and the package that contains it.

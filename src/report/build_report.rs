@@ -4,8 +4,10 @@ use serde::Serialize;
 
 use super::schema::SCHEMA_VERSION;
 use crate::compile::{Artifact, ArtifactSource, Artifacts};
+use crate::config::ca_certificates::CaSource;
 use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::finding::{CheckCode, Finding};
+use crate::image::{ca_certificates, scratch_rootfs};
 use crate::plan::{Commit, Image, ImagePlatform};
 use crate::publish::tag_decision::{TagChange, TagDecision};
 use crate::publish::tags::TagMove;
@@ -23,6 +25,8 @@ pub(crate) struct Report {
     pub(super) tool: &'static str,
     /// Version of the Rust compiler.
     pub(super) rust_version: String,
+    /// Versions of the data built into the tool, which images may contain.
+    pub(super) bundled: BundledVersions,
     /// Whether cargo-auditable embedded the dependency list in the binaries.
     pub(super) auditable: bool,
     /// The git commit that was built. Null outside a git repository or if the repository has no commits.
@@ -31,6 +35,16 @@ pub(crate) struct Report {
     /// Whether the images were only loaded into the local Docker or Podman image store, not pushed.
     #[serde(skip)]
     pub(super) only_loaded: bool,
+}
+
+/// Versions of the data built into the tool.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct BundledVersions {
+    /// Mozilla's root certificates, as the name and version of a crate.
+    pub(super) ca_certificates: &'static str,
+    /// Release of the IANA time zone database.
+    pub(super) timezones: &'static str,
 }
 
 /// An image that was built or published.
@@ -106,6 +120,11 @@ pub(super) struct PlatformReport {
     pub(super) linker: String,
     /// Base image with its digest, or `scratch`.
     pub(super) base: String,
+    /// Sources of the CA certificates that were added to the image: `bundled`, `host` and paths of PEM files.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    pub(super) ca_certificates: Vec<CaSource>,
+    /// Whether the time zone database was added to the image.
+    pub(super) timezones: bool,
     /// Size in bytes of the config and the layers, as stored in the registry.
     pub(super) size: Option<u64>,
     /// Configured glibc floor: the newest glibc version that the binaries may require.
@@ -175,6 +194,10 @@ impl Report {
             version: SCHEMA_VERSION,
             tool: concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")),
             rust_version: source.rust_version().to_owned(),
+            bundled: BundledVersions {
+                ca_certificates: ca_certificates::BUNDLED_VERSION,
+                timezones: scratch_rootfs::timezones_version(),
+            },
             auditable: source.auditable(),
             commit: commit.cloned(),
             images: images.into_iter().map(image_report).collect(),
@@ -207,6 +230,8 @@ impl PlatformReport {
             triple: build.triple.clone(),
             linker: source.linker_name(build),
             base: bases.reference(base).to_owned(),
+            ca_certificates: image_platform.ca_certificates.clone(),
+            timezones: image_platform.timezones,
             size: inspected.and_then(|inspected| inspected.size),
             glibc_floor: build.glibc.clone(),
             facts: inspected.map(|inspected| inspected.facts.clone()).unwrap_or_default(),

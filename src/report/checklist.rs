@@ -140,6 +140,7 @@ fn table_row(report: &PlatformReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::build_report::BundledVersions;
     use crate::verify::PlatformFacts;
     use crate::verify::smoke::SmokeResult;
 
@@ -150,6 +151,8 @@ mod tests {
             triple: String::new(),
             linker: "zig".to_owned(),
             base: format!("debian:trixie-slim@sha256:{}", "cd".repeat(32)),
+            ca_certificates: Vec::new(),
+            timezones: false,
             size: Some(5 << 20),
             glibc_floor: facts.glibc.as_ref().map(|_| "2.28".to_owned()),
             facts,
@@ -257,6 +260,7 @@ mod tests {
             version: 1,
             tool: "cargo-multiarch 0.1.0",
             rust_version: "1.95.0".to_owned(),
+            bundled: BundledVersions { ca_certificates: "webpki-root-certs 1.0.11", timezones: "2026f" },
             auditable: false,
             commit: Some(commit),
             images: vec![image],

@@ -48,7 +48,12 @@ fn with_expected_binaries(platform: &PreparedPlatform, loads_glibc: bool) -> Roo
             Some(FsNode::File(RegularFile { size: 0, content: FileContent::Other, .. }))
         );
         if let (true, Some(entry)) = (is_placeholder, layer.entries.get(&binary.target)) {
-            let file = RegularFile { attributes: entry.attributes, size: 1, content: content.clone() };
+            let file = RegularFile {
+                attributes: entry.attributes,
+                size: 1,
+                content: content.clone(),
+                capabilities: entry.capabilities,
+            };
             root.insert(&binary.target, FsNode::File(file));
         }
     }

@@ -8,7 +8,7 @@ use super::exec_chain::{self, StartedProgram};
 use super::exec_context::ExecContext;
 use super::policy::{self, LinkedPrograms};
 use crate::config::policy::Policy;
-use crate::finding::{Finding, WRONG_BASE, printable};
+use crate::finding::{FILE_CAPABILITIES, Finding, WRONG_BASE, printable};
 use crate::oci::rootfs::{FileContent, RegularFile, RootFs, file_name};
 use crate::platform::{ElfIdentity, Platform};
 
@@ -79,6 +79,7 @@ fn link_programs(
     for program in programs {
         let linkage = dynamic_link::check(&context.with_user(program.user.clone()), &program.path);
         findings.extend(linkage.findings.iter().cloned());
+        findings.extend(check_capabilities(context, &program.path));
         linked.push(linkage);
     }
     linked
@@ -100,6 +101,19 @@ fn check_health_check(
     }
     findings.extend(found);
     programs
+}
+
+/// Warns about a program with capabilities, which the kernel refuses to start if the container may not have all of them
+/// (capabilities(7), "Safety checking for capability-dumb binaries").
+fn check_capabilities(context: &ExecContext<'_>, path: &str) -> Option<Finding> {
+    let names = context.file(path)?.1.capabilities?.names();
+    let upper: Vec<String> = names.iter().map(|name| name.to_ascii_uppercase()).collect();
+    let reason = format!("has the capabilities {}, and does not start in containers without them", names.join(", "));
+    let fix = format!(
+        "run it with them, for example `docker run --cap-drop ALL --cap-add {}`, and allow this check",
+        upper.join(" --cap-add ")
+    );
+    Some(FILE_CAPABILITIES.finding(reason, fix).in_file(format!("/{}", path.trim_start_matches('/'))))
 }
 
 /// Returns the minimum glibc version that a program needs.

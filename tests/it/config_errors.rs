@@ -130,7 +130,7 @@ fn container_settings_are_validated() {
         [
             "stop-signal = 'SIGTREM'",
             "entrypoint = []",
-            "cmd = []",
+            "entrypoint = []\ncmd = []",
             "build-env = { RUSTFLAGS = '-Cx' }",
             "build-env = { 'A B' = 'x' }",
             "healthcheck = { cmd = ['a'], interval = '5x' }",

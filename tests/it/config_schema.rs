@@ -91,8 +91,6 @@ fn schema_rejects_values_that_plan_rejects() {
         "stop-signal = '0'",
         "healthcheck = { cmd = ['a'], interval = '5 parsecs' }",
         "healthcheck = { cmd = ['a'], timeout = '5' }",
-        "entrypoint = []",
-        "cmd = []",
         "healthcheck = { cmd = [] }",
         "glibc = 'new'\nlibc = 'gnu'\nbase = 'x'",
         "expose = ['80/http']",

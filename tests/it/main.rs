@@ -34,6 +34,7 @@ mod docs;
 mod doctor;
 mod embedded_engine;
 mod help;
+mod image_contents;
 mod init;
 mod linkers;
 mod man;

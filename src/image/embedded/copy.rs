@@ -170,7 +170,7 @@ impl Copier<'_> {
 
     fn add_dir(&mut self, path: &str, attributes: FileAttributes) {
         self.rootfs.insert(path, FsNode::Dir(attributes));
-        self.entries.insert(path.to_owned(), LayerEntry { attributes, file: None });
+        self.entries.insert(path.to_owned(), LayerEntry { attributes, file: None, capabilities: None });
     }
 
     /// Adds a binary that has not been compiled yet, and returns its path in the image.
@@ -181,7 +181,7 @@ impl Copier<'_> {
         self.rootfs.insert(&target, FsNode::File(RegularFile::default()));
         let attributes = self.attributes(self.copy.mode.unwrap_or(0o755));
         let file = Some(LayerFile { path: source.into(), size: 0, sha256: String::new() });
-        self.entries.insert(target.clone(), LayerEntry { attributes, file });
+        self.entries.insert(target.clone(), LayerEntry { attributes, file, capabilities: None });
         Ok(target)
     }
 
@@ -236,10 +236,11 @@ impl Copier<'_> {
         let temp_dir = from.parent().unwrap_or(Utf8Path::new("."));
         let content = layer_scan::read_content(to, metadata.len(), fs_err::File::open(from)?, temp_dir)?;
         let attributes = self.attributes(self.copy.mode.unwrap_or(metadata.permissions().mode() & 0o7777));
-        self.rootfs.insert(to, FsNode::File(RegularFile { attributes, size: metadata.len(), content }));
+        self.rootfs
+            .insert(to, FsNode::File(RegularFile { attributes, size: metadata.len(), content, capabilities: None }));
         let StreamHash { sha256, size } = hash_reader(fs_err::File::open(from)?)?;
         let file = Some(LayerFile { path: from.to_owned(), size, sha256 });
-        self.entries.insert(to.to_owned(), LayerEntry { attributes, file });
+        self.entries.insert(to.to_owned(), LayerEntry { attributes, file, capabilities: None });
         Ok(())
     }
 }

@@ -184,8 +184,8 @@ mod tests {
         let StreamHash { sha256, size } = hash_reader("content".as_bytes()).unwrap();
         let long = format!("tmp/{}", "long".repeat(60));
         BTreeMap::from([
-            ("tmp".to_owned(), LayerEntry { attributes, file: None }),
-            (long, LayerEntry { attributes, file: Some(LayerFile { path, size, sha256 }) }),
+            ("tmp".to_owned(), LayerEntry { attributes, file: None, capabilities: None }),
+            (long, LayerEntry { attributes, file: Some(LayerFile { path, size, sha256 }), capabilities: None }),
         ])
     }
 

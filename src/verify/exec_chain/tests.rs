@@ -8,7 +8,12 @@ use crate::oci::rootfs::{ElfFile, FileAttributes, RootFs};
 use crate::platform::Platform;
 
 fn file(mode: u32, content: FileContent) -> FsNode {
-    FsNode::File(RegularFile { attributes: FileAttributes { mode, uid: 0, gid: 0, mtime: 0 }, size: 9, content })
+    FsNode::File(RegularFile {
+        attributes: FileAttributes { mode, uid: 0, gid: 0, mtime: 0 },
+        size: 9,
+        content,
+        capabilities: None,
+    })
 }
 
 fn program() -> FileContent {

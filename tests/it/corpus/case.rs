@@ -44,7 +44,7 @@ impl Finding {
     }
 
     pub fn is_warning(&self) -> bool {
-        ["MA006", "MA033", "MA053"].contains(&self.code)
+        ["MA006", "MA033", "MA044", "MA053"].contains(&self.code)
     }
 }
 

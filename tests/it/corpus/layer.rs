@@ -17,13 +17,15 @@ pub struct Entry {
     target: String,
     mode: u32,
     owner: (u64, u64),
+    /// Value of the extended attribute `security.capability`.
+    capabilities: Option<[u8; 20]>,
 }
 
 impl Entry {
     fn new(path: &str, kind: EntryType, mode: u32) -> Entry {
         // Paths in layers are relative. `.` is the root directory.
         let path = path.trim_start_matches('/').to_owned();
-        Entry { path, kind, content: Bytes::default(), target: String::new(), mode, owner: (0, 0) }
+        Entry { path, kind, content: Bytes::default(), target: String::new(), mode, owner: (0, 0), capabilities: None }
     }
 
     pub fn mode(mut self, mode: u32) -> Entry {
@@ -33,6 +35,12 @@ impl Entry {
 
     pub fn owner(mut self, user: u64, group: u64) -> Entry {
         self.owner = (user, group);
+        self
+    }
+
+    /// Gives a program CAP_NET_BIND_SERVICE, as `setcap cap_net_bind_service=+ep` does.
+    pub fn with_capability(mut self) -> Entry {
+        self.capabilities = Some([1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         self
     }
 
@@ -126,6 +134,9 @@ impl Layer {
     pub fn tar(&self) -> Vec<u8> {
         let mut archive = tar::Builder::new(Vec::new());
         for entry in &self.entries {
+            if let Some(value) = &entry.capabilities {
+                archive.append_pax_extensions([("SCHILY.xattr.security.capability", &value[..])]).unwrap();
+            }
             let mut header = Header::new_gnu();
             header.set_entry_type(entry.kind);
             header.set_mode(entry.mode);

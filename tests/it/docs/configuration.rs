@@ -16,7 +16,11 @@ const SECTIONS: [(&str, &str); 6] = [
 ];
 
 /// Headings of the tables for nested values, each with the name of its definition in the schema.
-const NESTED: [(&str, &str); 2] = [("Entries of `files`", "FileEntry"), ("Keys of `healthcheck`", "Healthcheck")];
+const NESTED: [(&str, &str); 3] = [
+    ("Entries of `files`", "FileEntry"),
+    ("Entries of `directories`", "DirectoryEntry"),
+    ("Keys of `healthcheck`", "Healthcheck"),
+];
 
 const START: &str = "<!-- keys -->";
 const END: &str = "<!-- /keys -->";

@@ -65,7 +65,7 @@ fn komodo_example_renders_its_templates() {
         "COPY --chmod=0755 [\"linux/arm64/km\",\"/usr/local/bin/km\"]",
         "COPY [\"linux/amd64/files/3/dist\",\"/app/ui\"]",
         "ENTRYPOINT [\"entrypoint.sh\"]\nCMD [\"periphery\"]",
-        "ENTRYPOINT [\"/usr/local/bin/km\"]",
+        "ENTRYPOINT []\nCMD [\"km\"]",
     ] {
         assert!(rendered.contains(line), "no '{line}' in\n{rendered}");
     }

@@ -114,7 +114,16 @@ fn settings() -> Value {
             { "from": "data/tool", "to": "/opt/tool" },
             { "from": "data/one.txt", "to": "/etc/app.conf", "mode": "0600" },
             { "from": "over", "to": "/var" },
+            { "from": "data", "to": "/srv/owned", "owner": "7" },
         ],
+        // `/home` exists in the base.
+        "directories": [
+            { "path": "/new/deep/directory" },
+            { "path": "/new/deep/other", "mode": "1777", "owner": "0:7" },
+            { "path": "/home", "mode": "0700", "owner": "7:8" },
+        ],
+        "ca-certificates": ["bundled"],
+        "timezones": true,
     })
 }
 
@@ -145,6 +154,10 @@ fn engines_agree_on_built_in_templates() {
         compare(&project(&settings), template, &platforms);
     }
     compare(&Project::app(), "plain", &platforms);
+    for (name, base) in [("scratch-command", "scratch"), ("base-command", &base)] {
+        let settings = json!({ "base": base, "entrypoint": [], "cmd": ["/usr/local/bin/app"] });
+        compare(&project(&settings), name, &platforms);
+    }
 }
 
 #[test]

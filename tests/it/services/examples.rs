@@ -184,6 +184,7 @@ fn workspace() {
         assert_eq!(worker, format!("worker on {architecture}, built for {platform}"));
         assert_eq!(container_config(&image("worker"), platform)["User"], "worker");
         assert_eq!(docker_run(platform, &image("ctl"), &[]), format!("ctl on {architecture}"));
+        assert_eq!(docker_run(platform, &image("ctl"), &["ctl"]), format!("ctl on {architecture}"));
     }
     let core = container_config(&image("core"), "linux/arm64");
     assert_eq!(core["Labels"]["example.tier"], "backend");

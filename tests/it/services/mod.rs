@@ -4,6 +4,7 @@
 mod bases;
 mod buildx;
 mod buildx_builders;
+mod capabilities;
 mod ci_jobs;
 mod completions;
 mod corpus;

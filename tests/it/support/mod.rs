@@ -119,6 +119,8 @@ pub struct Finished {
     config: Option<String>,
     /// Whether the test has a fake cargo-auditable. If not, snapshots omit the note that cargo-auditable is installed.
     fakes_auditable: bool,
+    /// Whether the test has its own CA certificates. If not, snapshots omit the note about those of the machine.
+    has_ca_certificates: bool,
     /// The test's temporary directories, and their placeholders in snapshots.
     dirs: Vec<(String, &'static str)>,
 }
@@ -206,6 +208,7 @@ impl Run {
             args: self.command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect(),
             config: std::fs::read_to_string(self.dirs[0].path().join("multiarch.toml")).ok(),
             fakes_auditable: self.dirs.iter().any(|dir| dir.path().join("cargo-auditable").exists()),
+            has_ca_certificates: self.command.get_envs().any(|(name, _)| name == "SSL_CERT_FILE"),
             dirs: dirs.collect(),
         };
         assert_eq!(output.status.code(), Some(self.code), "{finished}");
@@ -241,7 +244,10 @@ impl Show for Finished {
     /// Formats the command line, multiarch.toml, stdout, stderr and the exit code.
     fn show(&self) -> String {
         let args = shell_words::join(&self.args);
-        let is_shown = |line: &&str| self.fakes_auditable || !line.starts_with("note: cargo-auditable is installed ");
+        let is_shown = |line: &&str| {
+            (self.fakes_auditable || !line.starts_with("note: cargo-auditable is installed "))
+                && (self.has_ca_certificates || !line.contains("CA certificates that this machine trusts"))
+        };
         let stderr: String = self.stderr.split_inclusive('\n').filter(is_shown).collect();
         let config = self.config.iter().flat_map(|config| config.lines()).map(|line| format!("  | {line}\n"));
         let mut shown = format!("$ cargo {args}\n{}{}{}", config.collect::<String>(), self.stdout, stderr);

@@ -24,6 +24,9 @@ fn modes() -> Vec<Case> {
     let hello = || script("app", "#!/bin/sh\necho hello\n");
     vec![
         broken("a program without an exec bit", slim_with(app("app").mode(0o644)), finding("MA040", "/app")),
+        // It starts unless the container drops the capability.
+        broken("a program with a capability", slim_with(app("app").with_capability()), finding("MA044", "/app"))
+            .without_proof(),
         broken("a script without an exec bit", slim_with(hello().mode(0o644)), finding("MA040", "/app")),
         broken(
             "a later layer removes the exec bit",
