@@ -288,5 +288,5 @@ fn image_may_have_a_command_without_an_entrypoint() {
     }
     // A program that the image lacks is an error in `cmd`, too.
     let missing = Project::with_config("entrypoint = []\ncmd = ['other']");
-    run(&missing, &["build"]).fails(3).finish().stderr_has(&["the image starts 'other', but does not contain it"]);
+    run(&missing, &["build"]).fails(3).finish().stderr_has(&["the image runs 'other', but does not contain it"]);
 }

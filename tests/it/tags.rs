@@ -133,7 +133,7 @@ fn same_image_can_be_published_again() {
     let first = digest(&registry, "1.2.3");
     publish(&project, &host, &[]).finish();
     // Annotations on the index do not change the platforms' manifests.
-    let config = "annotations = { 'org.example.build' = '2' }";
+    let config = "annotations = { 'index:org.example.build' = '2' }";
     let project = project.file("multiarch.toml", config);
     let finished = publish(&project, &host, &["--message-format", "json"]).finish();
     let report: Value = serde_json::from_str(&finished.stdout).unwrap();
