@@ -37,22 +37,30 @@ fn compile_or_link(args: Vec<String>, tool: impl Fn(Vec<String>) -> Zig) -> Resu
         .collect();
     let mut adapted = ZigArgs::adapt(args);
     for path in response_files {
-        let (text, in_file) = ZigArgs::adapt_response_file(&fs_err::read_to_string(&path)?);
-        fs_err::write(&path, text)?;
+        let in_file = ZigArgs::adapt_response_file(&fs_err::read_to_string(&path)?);
+        fs_err::write(&path, in_file.args.join("\n"))?;
         adapted.merge(in_file);
     }
+    let to_strip = adapted.file_to_strip().map(str::to_owned);
     tool(adapted.args).execute()?;
-    match adapted.output {
-        Some(output) if adapted.strip_debug => strip_debug(&output),
-        _ => Ok(()),
+    if let Some(path) = to_strip {
+        strip_debug(&path)?;
     }
+    Ok(())
 }
 
+/// Removes debug information from an executable or shared library. Leaves other outputs unchanged, such as `/dev/null`
+/// in checks of what the compiler supports.
 fn strip_debug(path: &str) -> Result<()> {
+    if !Path::new(path).is_file() {
+        return Ok(());
+    }
     let bytes = fs_err::read(path)?;
-    let stripped = without_debug_sections(&bytes).with_context(|| format!("cannot strip {path}"))?;
-    // Write in place, to keep the file's mode.
-    stripped.map_or(Ok(()), |stripped| Ok(fs_err::write(path, stripped)?))
+    if let Some(stripped) = without_debug_sections(&bytes).with_context(|| format!("cannot strip {path}"))? {
+        // Write in place, to keep the file's mode.
+        fs_err::write(path, stripped)?;
+    }
+    Ok(())
 }
 
 /// Returns the zig tool that a command line requests, either with arguments such as `… zig cc -- ARGS`, or by invoking

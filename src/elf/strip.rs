@@ -1,19 +1,19 @@
 //! Removes debug information from linked ELF files, as `strip --strip-debug` does, but keeps symbols.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::{Endianness, FileKind};
 
 use super::linking::is_debug_section;
 
-/// Returns the ELF file without its debug sections, or `None` if it has none. Everything that is loaded at run time
-/// keeps its place in the file.
+/// Returns an executable or shared library without its debug sections, or `None` if it has none. Everything that is
+/// loaded at run time keeps its place in the file. Returns `None` for all other files, such as object files.
 pub(crate) fn without_debug_sections(bytes: &[u8]) -> Result<Option<Vec<u8>>> {
-    match FileKind::parse(bytes)? {
-        FileKind::Elf32 => strip::<FileHeader32<Endianness>>(bytes, FIELDS_32),
-        FileKind::Elf64 => strip::<FileHeader64<Endianness>>(bytes, FIELDS_64),
-        other => bail!("unsupported file format {other:?}"),
+    match FileKind::parse(bytes) {
+        Ok(FileKind::Elf32) => strip::<FileHeader32<Endianness>>(bytes, FIELDS_32),
+        Ok(FileKind::Elf64) => strip::<FileHeader64<Endianness>>(bytes, FIELDS_64),
+        _ => Ok(None),
     }
 }
 
@@ -35,6 +35,9 @@ const FIELDS_64: OffsetFields = OffsetFields { e_shoff: 0x28, sh_offset: 0x18, s
 fn strip<Header: FileHeader<Endian = Endianness>>(bytes: &[u8], fields: OffsetFields) -> Result<Option<Vec<u8>>> {
     let header = Header::parse(bytes)?;
     let endian = header.endian()?;
+    if ![elf::ET_EXEC, elf::ET_DYN].contains(&header.e_type(endian)) {
+        return Ok(None);
+    }
     let sections = header.sections(endian, bytes)?;
     let is_debug = |section: &Header::SectionHeader| {
         Ok::<_, object::Error>(is_debug_section(sections.section_name(endian, section)?, section.sh_flags(endian)))
@@ -119,6 +122,15 @@ mod tests {
         assert!(stripped.len() < bytes.len());
         assert_eq!(Elf::parse(&*bytes).unwrap(), Elf::parse(&*stripped).unwrap());
         assert_eq!(without_debug_sections(&stripped).unwrap(), None);
+    }
+
+    #[test]
+    fn leaves_other_files_unchanged() {
+        let mut object_file = fs_err::read(std::env::current_exe().unwrap()).unwrap();
+        object_file[0x10..0x12].copy_from_slice(&1_u16.to_ne_bytes());
+        for bytes in [&object_file[..], b"", b"#!/bin/sh\n"] {
+            assert_eq!(without_debug_sections(bytes).unwrap(), None);
+        }
     }
 
     #[test]

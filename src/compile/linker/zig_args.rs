@@ -9,6 +9,8 @@ pub(crate) struct ZigArgs {
     pub output: Option<String>,
     /// Whether debug information must be removed from the output. zig would remove symbols as well.
     pub strip_debug: bool,
+    /// Whether the compiler stops before linking.
+    pub stops_before_linking: bool,
 }
 
 impl ZigArgs {
@@ -21,11 +23,15 @@ impl ZigArgs {
                 adapted.output = args.next();
                 adapted.args.push(arg);
                 adapted.args.extend(adapted.output.clone());
+            } else if let Some(output) = arg.strip_prefix("-o") {
+                adapted.output = Some(output.to_owned());
+                adapted.args.push(arg);
             } else if arg == "-static-pie" {
                 adapted.args.extend(["-static", "-pie"].map(str::to_owned));
             } else if let Some(options) = arg.strip_prefix("-Wl,") {
                 adapted.add_linker_options(options);
             } else {
+                adapted.stops_before_linking |= ["-c", "-S", "-E"].contains(&arg.as_str());
                 adapted.args.push(arg);
             }
         }
@@ -41,18 +47,25 @@ impl ZigArgs {
         }
     }
 
-    /// Adapts the text of a response file: one argument per line, with backslashes before spaces and backslashes.
-    /// Returns the new text in the first field of the result.
-    pub(crate) fn adapt_response_file(text: &str) -> (String, ZigArgs) {
+    /// Adapts the text of a response file: one argument per line, with backslashes before spaces and backslashes. The
+    /// adapted arguments keep them.
+    pub(crate) fn adapt_response_file(text: &str) -> ZigArgs {
         let mut adapted = ZigArgs::adapt(text.lines().map(str::to_owned));
         adapted.output = adapted.output.as_deref().map(unescape);
-        (std::mem::take(&mut adapted.args).join("\n"), adapted)
+        adapted
     }
 
-    /// Adds the arguments of a response file to those of the command line.
+    /// Adds what a response file requests to what the command line requests. The command line already refers to the file.
     pub(crate) fn merge(&mut self, response_file: ZigArgs) {
         self.output = response_file.output.or(self.output.take());
         self.strip_debug |= response_file.strip_debug;
+        self.stops_before_linking |= response_file.stops_before_linking;
+    }
+
+    /// Returns the linked file, if debug information must be removed from it.
+    pub(crate) fn file_to_strip(&self) -> Option<&str> {
+        let is_requested = self.strip_debug && !self.stops_before_linking;
+        is_requested.then(|| self.output.as_deref().unwrap_or("a.out"))
     }
 }
 
@@ -75,29 +88,43 @@ mod tests {
             args: args.split_whitespace().map(str::to_owned).collect(),
             output: Some("app".to_owned()),
             strip_debug,
+            stops_before_linking: false,
         };
         for (args, expected) in [
             ("a.o -o app", link("a.o -o app", false)),
             ("a.o -Wl,--strip-debug -o app", link("a.o -o app", true)),
             ("-Wl,-S,--as-needed -o app", link("-Wl,--as-needed -o app", true)),
+            ("-oapp -Wl,-S", link("-oapp", true)),
             ("-Wl,--strip-all -o app", link("-Wl,--strip-all -o app", false)),
             ("-static-pie -o app", link("-static -pie -o app", false)),
             ("-static -no-pie -o app", link("-static -no-pie -o app", false)),
         ] {
             assert_eq!(ZigArgs::adapt(args.split(' ').map(str::to_owned)), expected, "{args}");
         }
-        let compile = ZigArgs::adapt(["-c".to_owned(), "-S".to_owned()]);
-        assert_eq!((compile.output, compile.strip_debug), (None, false));
+    }
+
+    #[test]
+    fn only_linked_files_are_stripped() {
+        for (args, expected) in [
+            ("a.o -Wl,--strip-debug -o app", Some("app")),
+            ("a.o -Wl,--strip-debug -oapp", Some("app")),
+            ("a.o -Wl,--strip-debug", Some("a.out")),
+            ("a.o -o app", None),
+            ("a.c -Wl,--strip-debug -c -o a.o", None),
+            ("a.c -Wl,--strip-debug -S", None),
+            ("a.c -Wl,--strip-debug -E", None),
+        ] {
+            assert_eq!(ZigArgs::adapt(args.split(' ').map(str::to_owned)).file_to_strip(), expected, "{args}");
+        }
     }
 
     #[test]
     fn response_files_keep_their_escapes() {
         let text = "my\\ file.o\n-o\n/my\\ target/a\\\\b\n-Wl,--strip-debug\n-static-pie";
-        let (adapted, file) = ZigArgs::adapt_response_file(text);
-        assert_eq!(adapted, "my\\ file.o\n-o\n/my\\ target/a\\\\b\n-static\n-pie");
+        let file = ZigArgs::adapt_response_file(text);
+        assert_eq!(file.args.join("\n"), "my\\ file.o\n-o\n/my\\ target/a\\\\b\n-static\n-pie");
         let mut args = ZigArgs::adapt(["@linker-arguments".to_owned()]);
         args.merge(file);
-        assert_eq!(args.output.as_deref(), Some("/my target/a\\b"));
-        assert!(args.strip_debug);
+        assert_eq!(args.file_to_strip(), Some("/my target/a\\b"));
     }
 }
