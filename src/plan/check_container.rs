@@ -125,7 +125,8 @@ fn check_dockerfile_values(settings: &Config, image: &str) -> Result<(), Failure
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)) {
             return invalid("build-env", name, "use only letters, digits and '_' in variable names");
         }
-        if ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"].contains(&name.as_str()) {
+        let is_for_target = name.starts_with("CARGO_TARGET_") && name.ends_with("_RUSTFLAGS");
+        if is_for_target || ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"].contains(&name.as_str()) {
             return invalid("build-env", name, "set rustflags = [\"…\"] instead, which keeps flags from other sources");
         }
     }
@@ -161,6 +162,10 @@ mod tests {
             ("healthcheck = { cmd = ['a'], start-period = '' }", "healthcheck.start-period '' is not valid"),
             ("healthcheck = { cmd = ['a'], retries = 4000000000 }", "healthcheck.retries '4000000000' is not valid"),
             ("healthcheck = { cmd = [] }", "healthcheck.cmd is empty"),
+            (
+                "build-env = { CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS = '-g' }",
+                "build-env 'CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS' is not valid",
+            ),
             ("entrypoint = []", "entrypoint is an empty list, and cmd does not name a program either"),
             ("entrypoint = []\ncmd = []", "entrypoint is an empty list, and cmd does not name a program either"),
         ] {
