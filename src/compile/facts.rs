@@ -117,6 +117,10 @@ pub(crate) struct TargetFacts {
     /// The global rustflags in the user's cargo configuration. Empty if the configuration sets rustflags for this
     /// target, which override the global ones.
     pub global_rustflags: Vec<String>,
+    /// The number of flags at the end of `rustflags` that come from `[target.'cfg(…)']` tables.
+    pub cfg_rustflags: usize,
+    /// The environment variable that set the last of the other `rustflags`, if there is one.
+    pub rustflags_variable: Option<RustflagsVariable>,
     /// The name of the target's cross gcc, if it is on PATH.
     pub gcc: Option<String>,
     /// For a musl target without a cross gcc on PATH, the name of the glibc cross gcc, if it is on PATH.
@@ -125,6 +129,14 @@ pub(crate) struct TargetFacts {
     pub user_variables: BTreeSet<&'static str>,
     /// The `links` keys of crates whose build scripts cargo's configuration overrides for this target.
     pub overridden_links: BTreeSet<String>,
+}
+
+/// An environment variable that adds flags to those in cargo's configuration files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RustflagsVariable {
+    pub name: String,
+    /// The number of flags in the variable.
+    pub flags: usize,
 }
 
 /// Headers and libraries for a target triple, unpacked from Debian packages.

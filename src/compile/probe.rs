@@ -7,11 +7,11 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use cargo_config2::Config;
+use cargo_config2::{Config, Flags, de};
 use cargo_metadata::cargo_platform::Cfg;
 
 use super::cross::Cross;
-use super::facts::{BuildFacts, Facts, HostTools, PathRemap, RustToolchain, TargetFacts, UserEnv};
+use super::facts::{BuildFacts, Facts, HostTools, PathRemap, RustToolchain, RustflagsVariable, TargetFacts, UserEnv};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::{self, apt};
 use super::{CompileRequest, c_variable_names, cargo_tree, link_overrides, memory};
@@ -117,12 +117,14 @@ fn cargo_home() -> Option<PathBuf> {
 }
 
 fn rustflags_in_env() -> Option<Vec<String>> {
-    let split =
-        |text: &str, at: char| text.split(at).filter(|flag| !flag.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     if let Ok(encoded) = std::env::var("CARGO_ENCODED_RUSTFLAGS") {
-        return Some(split(&encoded, '\x1f'));
+        return Some(split_flags(&encoded, '\x1f'));
     }
-    std::env::var("RUSTFLAGS").ok().map(|flags| split(&flags, ' '))
+    std::env::var("RUSTFLAGS").ok().map(|flags| split_flags(&flags, ' '))
+}
+
+fn split_flags(text: &str, separator: char) -> Vec<String> {
+    text.split(separator).filter(|flag| !flag.is_empty()).map(str::to_owned).collect()
 }
 
 /// Reports whether cargo-auditable is installed where cargo searches for subcommands.
@@ -187,7 +189,7 @@ fn target_facts(
     let is_crt_static =
         |cfg: &Cfg| matches!(cfg, Cfg::KeyPair(key, value) if key == "target_feature" && value == "crt-static");
     let gcc = find_gcc(triple);
-    let rustflags = target.rustflags.map(|flags| flags.flags).unwrap_or_default();
+    let rustflags = UserRustflags::find(triple, target.rustflags, config)?;
     Ok(TargetFacts {
         is_host: triple == facts.rust.host,
         has_std,
@@ -195,18 +197,55 @@ fn target_facts(
         // locally will not.
         self_contained: printed.libdir.join("self-contained/crt1.o").is_file() || (!has_std && !builds_std),
         crt_static: printed.cfg.iter().any(is_crt_static),
-        // The resolved flags equal the global ones unless target-specific flags override them.
-        global_rustflags: match &config.build.rustflags {
-            Some(global) if global.flags == rustflags => rustflags.clone(),
-            _ => Vec::new(),
-        },
-        rustflags,
+        global_rustflags: if rustflags.is_global { rustflags.flags.clone() } else { Vec::new() },
+        rustflags: rustflags.flags,
+        cfg_rustflags: rustflags.in_cfg_tables,
+        rustflags_variable: rustflags.variable,
         configured_linker: target.linker.map(|linker| linker.display().to_string()),
         other_libc_gcc: if gcc.is_none() { find_gcc(&triple.replace("-musl", "-gnu")) } else { None },
         gcc,
         user_variables: c_variable_names::set_for_target(triple, &facts.env.variables),
         overridden_links: link_overrides::find(triple, &std::env::current_dir()?, cargo_home().as_deref()),
     })
+}
+
+/// The user's rustflags for one target.
+struct UserRustflags {
+    flags: Vec<String>,
+    /// Whether the flags apply to all targets.
+    is_global: bool,
+    /// The number of flags at the end that come from `[target.'cfg(…)']` tables.
+    in_cfg_tables: usize,
+    /// The variable that set the last of the other flags.
+    variable: Option<RustflagsVariable>,
+}
+
+impl UserRustflags {
+    /// Finds the flags. `resolved` are the target's flags according to cargo-config2.
+    fn find(triple: &str, resolved: Option<Flags>, config: &Config) -> Result<UserRustflags> {
+        let mut flags = resolved.map(|flags| flags.flags).unwrap_or_default();
+        // The resolved flags equal the global ones unless target-specific flags override them.
+        let is_global = config.build.rustflags.as_ref().is_some_and(|global| global.flags == flags);
+        let name = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.replace('-', "_").to_uppercase());
+        let name = if is_global { "CARGO_BUILD_RUSTFLAGS" } else { &name };
+        let variable = std::env::var(name).ok().map(|value| split_flags(&value, ' ')).filter(|flags| !flags.is_empty());
+        let in_variable = variable.as_ref().map_or(0, Vec::len);
+        let mut in_cfg_tables = 0;
+        if rustflags_in_env().is_none() {
+            let files = de::Config::load().context("cannot read cargo's configuration")?;
+            let in_table = |flags: Option<de::Flags>| flags.map_or_else(Vec::new, |flags| flags.flags);
+            if !is_global {
+                let in_triple_table = in_table(files.target.get(triple).and_then(|target| target.rustflags.clone()));
+                in_cfg_tables = flags.len().saturating_sub(in_triple_table.len() + in_variable);
+            } else if in_variable > 0 {
+                // cargo appends the variable to the flags in files, but cargo-config2 drops those.
+                let in_files = in_table(files.build.rustflags).into_iter().map(|flag| flag.val);
+                flags = in_files.chain(flags).collect();
+            }
+        }
+        let variable = variable.map(|flags| RustflagsVariable { name: name.to_owned(), flags: flags.len() });
+        Ok(UserRustflags { flags, is_global, in_cfg_tables, variable })
+    }
 }
 
 /// Reports whether a target's library directory contains the standard library.

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::auditable::{self, AuditableDecision};
 use super::c_env::{self, CEnv};
 use super::cargo_command::{self, CargoCommands, CargoRun};
+use super::expected_linking::{self, ExpectedLinking};
 use super::facts::Facts;
 use super::linker::types::{Linker, LinkerSelection};
 use super::linker::{self, known_issue_check, system_library_check};
@@ -15,6 +16,7 @@ use super::probe::{self, Probed};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::apt;
 use super::{CompileRequest, c_env_files, memory, std_library, target_cpu};
+use crate::elf::linking::SymbolKind;
 use crate::plan::{Build, BuildSettings};
 use crate::process::Cmd;
 use crate::ui::Ui;
@@ -102,6 +104,11 @@ impl Toolchain {
     /// Returns the display name of a build's linker.
     pub(crate) fn linker_name(&self, settings: &BuildSettings) -> String {
         self.linkers.get(settings).map(|selection| selection.linker.to_string()).unwrap_or_default()
+    }
+
+    /// Predicts how a build's executables will be linked. `in_profile` are the symbols that its cargo profile requests.
+    pub(crate) fn expected_linking(&self, settings: &BuildSettings, in_profile: SymbolKind) -> ExpectedLinking {
+        expected_linking::predict(&self.facts.build(settings), &self.facts.rust, in_profile)
     }
 
     /// Returns the cargo processes that will run.

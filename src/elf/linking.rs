@@ -13,7 +13,7 @@ use serde::Serialize;
 pub(crate) struct Linking {
     /// Whether the executable is position-independent, so that the kernel can load it at a random address.
     pub executable: ExecutableKind,
-    /// What `strip` left in the executable.
+    /// Which symbols the executable contains.
     pub symbols: SymbolKind,
     /// Size in bytes of the symbol table and its names.
     pub symbols_size: u64,

@@ -19,17 +19,19 @@ struct ProfileTables {
 #[serde(default)]
 struct ProfileTable {
     inherits: Option<String>,
-    debug: Option<Value>,
-    strip: Option<Value>,
+    debug: Option<ProfileValue>,
+    strip: Option<ProfileValue>,
 }
 
 /// A value that is written as a string in some places and as a boolean or a number in others.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
-enum Value {
+enum ProfileValue {
     Bool(bool),
     Number(i64),
     Text(String),
+    /// A value of another type, which cargo rejects.
+    Invalid(toml::Value),
 }
 
 /// The profiles defined by a workspace, cargo's configuration and environment variables.
@@ -84,7 +86,7 @@ impl CargoProfiles {
         let debug = self.find(profile, |table| table.debug.as_ref());
         let has_debug_info = debug.map_or_else(|| self.is_based_on_dev(profile), |debug| !debug.is_off());
         match self.find(profile, |table| table.strip.as_ref()) {
-            Some(Value::Text(strip)) if strip == "debuginfo" => SymbolKind::Symbols,
+            Some(ProfileValue::Text(strip)) if strip == "debuginfo" => SymbolKind::Symbols,
             Some(strip) if strip.is_off() => SymbolKind::DebugInfo,
             Some(_) => SymbolKind::Stripped,
             None if has_debug_info => SymbolKind::DebugInfo,
@@ -114,8 +116,8 @@ impl CargoProfiles {
     fn find<'a>(
         &'a self,
         profile: &'a str,
-        value: impl Fn(&'a ProfileTable) -> Option<&'a Value>,
-    ) -> Option<&'a Value> {
+        value: impl Fn(&'a ProfileTable) -> Option<&'a ProfileValue>,
+    ) -> Option<&'a ProfileValue> {
         self.ancestors(profile).find_map(|profile| self.key(profile, &value))
     }
 
@@ -128,8 +130,8 @@ impl ProfileTable {
     fn from_variable(key: &str, value: String) -> ProfileTable {
         match key {
             "INHERITS" => ProfileTable { inherits: Some(value), ..ProfileTable::default() },
-            "DEBUG" => ProfileTable { debug: Some(Value::Text(value)), ..ProfileTable::default() },
-            "STRIP" => ProfileTable { strip: Some(Value::Text(value)), ..ProfileTable::default() },
+            "DEBUG" => ProfileTable { debug: Some(ProfileValue::Text(value)), ..ProfileTable::default() },
+            "STRIP" => ProfileTable { strip: Some(ProfileValue::Text(value)), ..ProfileTable::default() },
             _ => ProfileTable::default(),
         }
     }
@@ -143,12 +145,13 @@ impl ProfileTable {
     }
 }
 
-impl Value {
+impl ProfileValue {
     fn is_off(&self) -> bool {
         match self {
-            Value::Bool(is_on) => !is_on,
-            Value::Number(number) => *number == 0,
-            Value::Text(text) => ["none", "false", "0"].contains(&text.as_str()),
+            ProfileValue::Bool(is_on) => !is_on,
+            ProfileValue::Number(number) => *number == 0,
+            ProfileValue::Invalid(_) => false,
+            ProfileValue::Text(text) => ["none", "false", "0"].contains(&text.as_str()),
         }
     }
 }
@@ -181,6 +184,8 @@ mod tests {
             ("release", "", &[("RELEASE_DEBUG", "1"), ("RELEASE_LTO", "fat")], DebugInfo),
             ("my-dist", "[profile.release]\nstrip = true\n[profile.my-dist]\ninherits = 'release'", &[], Stripped),
             ("my-dist", "[profile.my-dist]\ninherits = 'dev'", &[("MY_DIST_STRIP", "symbols")], Stripped),
+            ("release", "[profile.release]\nstrip = 'debuginfo'\ndebug = 1", &[], Symbols),
+            ("my-dist", "[profile.dev]\ndebug = []\n[profile.my-dist]\ninherits = 'release'", &[], Symbols),
             ("slim", "", &[("SLIM_INHERITS", "dev")], DebugInfo),
         ] {
             assert_eq!(profiles(manifest, variables).symbols(profile), expected, "{profile} {manifest} {variables:?}");
@@ -191,5 +196,7 @@ mod tests {
     fn names_come_from_files_and_variables() {
         let found = profiles("[profile.my-dist]\ninherits = 'release'", &[("SLIM_INHERITS", "dev"), ("X_LTO", "fat")]);
         assert_eq!(found.names(), ["my-dist", "slim"].map(str::to_owned).into());
+        let found = profiles("[profile.dev]\ndebug = []\n[profile.my-dist]\ninherits = 'release'", &[]);
+        assert_eq!(found.names(), ["dev", "my-dist"].map(str::to_owned).into());
     }
 }

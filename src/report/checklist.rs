@@ -2,7 +2,7 @@
 
 use semver::Version;
 
-use super::build_report::{ImageReport, PlatformReport};
+use super::build_report::{BinaryReport, ImageReport, PlatformReport};
 use super::{Report, TagOutcome};
 use crate::oci::digest::shorten_digest;
 use crate::plan::Commit;
@@ -36,8 +36,8 @@ impl Report {
         }
         lines.push(checkbox(true, &format!("compiled with rustc {} and {}", self.rust_version, self.tool)));
         lines.push(String::new());
-        lines.push("| platform | digest | size | linker | libc | base |".to_owned());
-        lines.push("|---|---|---|---|---|---|".to_owned());
+        lines.push("| platform | digest | size | linker | executables | libc | base |".to_owned());
+        lines.push("|---|---|---|---|---|---|---|".to_owned());
         lines.extend(image.platforms.iter().map(table_row));
         let findings = image.platforms.iter().flat_map(|platform| &platform.findings);
         let findings: Vec<String> =
@@ -134,12 +134,27 @@ fn table_row(report: &PlatformReport) -> String {
         None => report.base.clone(),
     };
     let digest = shorten_digest(&report.digest);
-    format!("| {} | `{digest}` | {size} | {} | {libc} | {base} |", report.platform, report.linker)
+    let executables = executables(&report.binaries);
+    format!("| {} | `{digest}` | {size} | {} | {executables} | {libc} | {base} |", report.platform, report.linker)
+}
+
+/// Describes how the executables were linked, with their names if there are several.
+fn executables(binaries: &[BinaryReport]) -> String {
+    let described: Vec<String> = binaries.iter().map(|binary| binary.artifact.describe_linking()).collect();
+    if let [description] = described.as_slice() {
+        return description.clone();
+    }
+    let named = binaries.iter().zip(&described).map(|(binary, description)| format!("{}: {description}", binary.name));
+    named.collect::<Vec<_>>().join("<br>")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::Artifact;
+    use crate::elf::Elf;
+    use crate::elf::linking::{ExecutableKind, Linking, SymbolKind};
+    use crate::platform::Platform;
     use crate::report::build_report::BundledVersions;
     use crate::verify::PlatformFacts;
     use crate::verify::smoke::SmokeResult;
@@ -158,8 +173,23 @@ mod tests {
             facts,
             findings: Vec::new(),
             smoke: None,
-            binaries: Vec::new(),
+            binaries: vec![binary("app", SymbolKind::Symbols)],
         }
+    }
+
+    fn binary(name: &str, symbols: SymbolKind) -> BinaryReport {
+        let identity = "linux/amd64".parse::<Platform>().unwrap().elf_identity();
+        let linking =
+            Linking { executable: ExecutableKind::StaticPie, symbols, symbols_size: 2000, debug_info_size: 0 };
+        let artifact =
+            Artifact { path: "app".into(), size: 0, sha256: String::new(), elf: Elf::with_identity(identity), linking };
+        BinaryReport { name: name.to_owned(), path: format!("/usr/local/bin/{name}"), artifact }
+    }
+
+    #[test]
+    fn several_executables_are_described_by_name() {
+        let both = [binary("app", SymbolKind::Symbols), binary("tool", SymbolKind::Stripped)];
+        assert_eq!(executables(&both), "app: static-pie, symbols (2.0 kB)<br>tool: static-pie, stripped");
     }
 
     fn smoke(method: SmokeMethod, reason: Option<&str>) -> SmokeResult {
@@ -279,10 +309,10 @@ mod tests {
 - [x] `r.example/app:latest` moved from `sha256:343434343434` to `sha256:121212121212`
 - [x] compiled with rustc 1.95.0 and cargo-multiarch 0.1.0
 
-| platform | digest | size | linker | libc | base |
-|---|---|---|---|---|---|
-| linux/amd64 | `sha256:abababababab` | 5.2 MB | zig | glibc 2.41, needs 2.17 (floor 2.28) | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
-| linux/arm64 | `sha256:abababababab` | 5.2 MB | zig | static | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
+| platform | digest | size | linker | executables | libc | base |
+|---|---|---|---|---|---|---|
+| linux/amd64 | `sha256:abababababab` | 5.2 MB | zig | static-pie, symbols (2.0 kB) | glibc 2.41, needs 2.17 (floor 2.28) | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
+| linux/arm64 | `sha256:abababababab` | 5.2 MB | zig | static-pie, symbols (2.0 kB) | static | debian:trixie-slim `sha256:cdcdcdcdcdcd` |
 ";
         assert_eq!(report.checklist(), expected);
     }

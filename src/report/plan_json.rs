@@ -14,6 +14,9 @@ pub(crate) fn to_json(plan: &Plan, toolchain: &Toolchain, selections: &[EngineSe
         add_engine(json, Some(selection));
         for (platform, json) in image.platforms.iter().zip(array(&mut json["platforms"])) {
             json["linker"] = serde_json::to_value(toolchain.linkers.get(&platform.build))?;
+            let expected = toolchain.expected_linking(&platform.build, platform.symbols);
+            json["executable"] = expected.executable.map(|kind| kind.replace(' ', "-")).into();
+            json["symbols"] = serde_json::to_value(expected.symbols)?;
         }
     }
     json["version"] = SCHEMA_VERSION.into();

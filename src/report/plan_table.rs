@@ -3,6 +3,7 @@
 use camino::Utf8Path;
 use indexmap::{IndexMap, IndexSet};
 
+use crate::compile::expected_linking::ExpectedLinking;
 use crate::compile::toolchain::Toolchain;
 use crate::elf::linking::SymbolKind;
 use crate::image::buildx::builder::Builder;
@@ -12,7 +13,8 @@ use crate::platform::Platform;
 use crate::ui::table::{self, ListItem};
 use crate::ui::wrap;
 
-/// Renders one block per image with a row per platform, followed by the engines, linkers, sysroots, and missing targets.
+/// Renders one block per image with a row per platform, followed by the engines, linkers, executables, sysroots, and missing
+/// targets.
 pub(crate) fn render(
     plan: &Plan,
     toolchain: &Toolchain,
@@ -24,8 +26,8 @@ pub(crate) fn render(
         images.join("\n\n"),
         engine_section(&plan.images, selections, width),
         linkers_section(plan, toolchain, width),
+        executables_section(plan, toolchain, width),
     ];
-    sections.extend(symbols_section(plan, width));
     sections.extend(sysroots_section(toolchain, width));
     sections.extend(missing_std_section(toolchain, width));
     sections.join("\n\n")
@@ -98,20 +100,23 @@ fn linkers_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> 
     lines.join("\n")
 }
 
-/// Lists the platforms whose cargo profile strips symbols or keeps debug information. Most profiles do neither.
-fn symbols_section(plan: &Plan, width: Option<usize>) -> Option<String> {
-    let mut by_profile: IndexMap<String, IndexSet<Platform>> = IndexMap::new();
+/// Lists how the executables will be linked, and the symbols that they will contain.
+fn executables_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> String {
+    let mut by_linking: IndexMap<String, IndexSet<Platform>> = IndexMap::new();
     for platform in plan.platforms() {
-        let contents = match platform.symbols {
-            SymbolKind::Symbols => continue,
+        let ExpectedLinking { executable, symbols } = toolchain.expected_linking(&platform.build, platform.symbols);
+        let contents = match symbols {
             SymbolKind::Stripped => "stripped: no function names in backtraces",
-            SymbolKind::DebugInfo => "with debug information",
+            SymbolKind::Symbols => "symbols",
+            SymbolKind::DebugInfo => "debug information",
         };
-        let description = format!("{contents} (profile {})", platform.build.profile);
-        by_profile.entry(description).or_default().insert(platform.platform);
+        let executable = executable.map(|kind| format!("{kind}, ")).unwrap_or_default();
+        let description = format!("{executable}{contents} (profile {})", platform.build.profile);
+        by_linking.entry(description).or_default().insert(platform.platform);
     }
-    let lines = list_by_platforms(by_profile, width);
-    (!lines.is_empty()).then(|| format!("Symbols:\n{}", lines.join("\n")))
+    let mut lines = vec!["Executables:".to_owned()];
+    lines.extend(list_by_platforms(by_linking, width));
+    lines.join("\n")
 }
 
 fn list_by_platforms(descriptions: IndexMap<String, IndexSet<Platform>>, width: Option<usize>) -> Vec<String> {

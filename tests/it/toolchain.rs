@@ -110,9 +110,44 @@ fn target_cpu_native_is_rejected() {
             .fails(3)
             .finish(),
     );
-    // The platform's own CPU level overrides the flag.
-    let level = Project::with_config("platforms = ['linux/amd64/v3']");
-    level.run(&plan).env("RUSTFLAGS", NATIVE).finish();
+    for variable in ["CARGO_BUILD_RUSTFLAGS", "CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS"] {
+        let rejected = in_config("build").run(&plan).env(variable, NATIVE).fails(3).finish();
+        rejected.stderr_has(&[&format!("{variable} sets target-cpu=native")]);
+    }
+    // The platform's own CPU level overrides the flag, except in `[target.'cfg(…)']`.
+    let level = |table: &str| in_config(table).file("multiarch.toml", "platforms = ['linux/amd64/v3']");
+    level("build").run(&plan).env("RUSTFLAGS", NATIVE).finish();
+    level("target.x86_64-unknown-linux-musl").run(&plan).finish();
+    level("target.'cfg(unix)'").run(&plan).fails(3).finish();
     let doctor = with_key("linux/amd64").run(&["doctor", "--engine", "embedded"]).finds(3).finish();
     doctor.finding_with_fix("error", "rust", "target-cpu=native", "linux/amd64/v3");
+}
+
+#[test]
+fn global_flags_in_files_and_in_the_variable_are_kept() {
+    let project = Project::with_config("platforms = ['linux/amd64']")
+        .file(".cargo/config.toml", "[build]\nrustflags = ['--cfg=in_file']\n");
+    let plan = project.run(&["plan", "-v", "--engine", "embedded"]);
+    plan.env("CARGO_BUILD_RUSTFLAGS", "--cfg=in_variable")
+        .finish()
+        .stderr_has(&["target.x86_64-unknown-linux-musl.rustflags=[\"--cfg=in_file\",\"--cfg=in_variable\""]);
+}
+
+#[test]
+fn plan_shows_how_executables_will_be_linked() {
+    let config = "platforms = ['linux/amd64', 'linux/arm64', 'linux/riscv64']\nlinker = 'zig'\n\
+        [platform.'linux/arm64']\nrustflags = ['-C', 'relocation-model=static', '-Cstrip=symbols']\n";
+    let project = Project::with_config(config);
+    let zig = Fakes::new().program("zig", "echo 0.15.1");
+    let plan =
+        |args: &[&str]| project.run(&[&["plan", "--engine", "embedded"][..], args].concat()).path_first(&zig).finish();
+    let executables = |stdout: &str| stdout.split_once("Executables:\n").unwrap().1.to_owned();
+    let expected = "  linux/amd64    static-pie, symbols (profile release)\n  \
+        linux/arm64    not pie, stripped: no function names in backtraces (profile release)\n  \
+        linux/riscv64  static, symbols (profile release)\n";
+    let shown = executables(&plan(&[]).stdout);
+    assert!(shown.starts_with(expected), "{shown}");
+    let json: serde_json::Value = serde_json::from_str(&plan(&["--message-format", "json"]).stdout).unwrap();
+    let platform = &json["images"][0]["platforms"][1];
+    assert_eq!((&platform["executable"], &platform["symbols"]), (&"not-pie".into(), &"stripped".into()));
 }
