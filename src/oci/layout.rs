@@ -165,6 +165,11 @@ pub(crate) fn descriptor_platform(platform: &oci_spec::image::Platform) -> Optio
     (os != "unknown").then(|| format_platform(&os, &architecture, platform.variant().as_deref()))
 }
 
+/// Returns the normalized form of the platform in a config.
+pub(crate) fn config_platform(config: &ImageConfiguration) -> String {
+    format_platform(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref())
+}
+
 /// Formats a platform as `os/architecture[/variant]`, normalizing the names of supported platforms.
 pub(crate) fn format_platform(os: &str, architecture: &str, variant: Option<&str>) -> String {
     let name = match variant.filter(|variant| !variant.is_empty()) {

@@ -24,7 +24,7 @@ pub(crate) struct PublishedImage {
     pub digest: String,
     /// Digests of the manifests for all platforms, without attestations.
     pub manifests: BTreeSet<String>,
-    /// Platforms in the index. Empty if the image has no index.
+    /// Platforms of the image, as far as they are known.
     pub platforms: Vec<String>,
     pub version: Option<Version>,
     /// The commit in the annotations.

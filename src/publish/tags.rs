@@ -9,7 +9,7 @@ use semver::Version;
 use super::tag_decision::{PublishedImage, TagDecision, TagKind, decide, is_of_other_commit};
 use crate::error::{Class, Failure};
 use crate::oci::digest::shorten_digest;
-use crate::oci::layout::{Layout, descriptor_platform, is_attestation};
+use crate::oci::layout::{Layout, config_platform, descriptor_platform, is_attestation};
 use crate::oci::reference::{is_loopback, repository_name};
 use crate::plan::{Image, TagPermissions};
 use crate::registry::{FetchedManifest, Registry};
@@ -38,7 +38,7 @@ pub(crate) struct TagMove {
 }
 
 impl TagMove {
-    /// Returns the platforms that the tag's current index has and `image` does not. Empty if the tag does not move.
+    /// Returns the platforms that the tag's current image has and `image` does not. Empty if the tag does not move.
     pub(crate) fn lost_platforms(&self, image: &Image) -> Vec<String> {
         let Some(existing) = self.existing.as_ref().filter(|_| self.decision == TagDecision::Move) else {
             return Vec::new();
@@ -131,10 +131,18 @@ fn look_up(tag: &ImageTag, known: Option<&str>, registry: &Registry) -> Result<O
     }
     let repository = repository_name(&tag.reference)?;
     let manifest = registry.find_manifest(&format!("{repository}@{digest}"))?;
-    Ok(Some(manifest.map_or(without_content, |manifest| published_image(&manifest))))
+    let Some(manifest) = manifest else { return Ok(Some(without_content)) };
+    let mut image = published_image(&manifest);
+    if !manifest.is_index() {
+        // The tag may point to an artifact without an image config.
+        let config = manifest.manifest().ok().and_then(|manifest| registry.fetch_config(&repository, &manifest).ok());
+        image.platforms.extend(config.as_ref().map(config_platform));
+    }
+    Ok(Some(image))
 }
 
-/// Reads the facts for decisions from an index or manifest. An index or manifest that cannot be parsed has none.
+/// Reads the facts for decisions from an index or manifest. An index or manifest that cannot be parsed has none. The
+/// platform of a manifest is in its config.
 fn published_image(manifest: &FetchedManifest) -> PublishedImage {
     let mut image = PublishedImage { digest: manifest.digest.clone(), ..PublishedImage::default() };
     let mut annotations = HashMap::new();

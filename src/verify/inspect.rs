@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::PlatformFacts;
 use super::blobs::{Blobs, LayerBlob, LayerReading};
 use super::check_platform::{self, CheckedPlatform};
-use super::manifests::{self, ImageManifests, PlatformContents, PlatformEntry, config_platform};
+use super::manifests::{self, ImageManifests, PlatformContents, PlatformEntry};
 use super::policy::{check_annotations, check_size};
 use crate::config::policy::Policy;
 use crate::finding::{
@@ -18,7 +18,7 @@ use crate::finding::{
     WRONG_DIFF_ID, printable,
 };
 use crate::oci::cache::Cache;
-use crate::oci::layout::Layout;
+use crate::oci::layout::{Layout, config_platform};
 use crate::oci::rootfs::RootFs;
 use crate::oci::transport::ImageLocation;
 use crate::platform::Platform;

@@ -15,7 +15,7 @@ use crate::error::{Class, Failure};
 use crate::finding::{Finding, NESTED_INDEX, NO_IMAGE, UNREADABLE, printable};
 use crate::oci::cache::Cache;
 use crate::oci::health_check::health_check_command;
-use crate::oci::layout::{Layout, descriptor_platform, format_platform, is_attestation};
+use crate::oci::layout::{Layout, descriptor_platform, is_attestation};
 use crate::oci::reference::repository_name;
 use crate::oci::transport::ImageLocation;
 use crate::registry::Registry;
@@ -104,11 +104,6 @@ pub(crate) fn read_layout(layout: &Layout) -> Result<ImageManifests<'static>> {
         image.add_manifest(&bytes, None)?;
     }
     Ok(image)
-}
-
-/// Returns the normalized form of the platform in a config.
-pub(crate) fn config_platform(config: &ImageConfiguration) -> String {
-    format_platform(&config.os().to_string(), &config.architecture().to_string(), config.variant().as_deref())
 }
 
 impl<'a> ImageManifests<'a> {

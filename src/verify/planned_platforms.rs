@@ -3,9 +3,8 @@
 use oci_spec::image::{Descriptor, ImageConfiguration};
 
 use super::error::{INSPECT_INDEX_HINT, image_failure};
-use super::manifests::config_platform;
 use crate::error::Failure;
-use crate::oci::layout::{descriptor_platform, is_attestation};
+use crate::oci::layout::{config_platform, descriptor_platform, is_attestation};
 use crate::plan::Image;
 use crate::platform::Platform;
 

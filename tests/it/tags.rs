@@ -172,3 +172,26 @@ fn rolling_tags_stay_at_the_highest_version() {
     publish(&project, &host, &["--allow-downgrade"]).finish().stderr_has(&["app:latest (was "]);
     assert_eq!(digest(&registry, "latest"), digest(&registry, "1.2.1"));
 }
+
+#[test]
+fn platforms_that_a_tag_loses_are_reported_with_and_without_an_index() {
+    const AMD64: &str = "--platform=linux/amd64";
+    const ARM64: &str = "--platform=linux/arm64";
+    let warning = |before: &[&str], after: &[&str], indexes: [bool; 2]| {
+        let registry = FakeRegistry::storing();
+        let project = Project::app().file(".gitignore", "/target\n/multiarch.toml\n").committed();
+        let publish = |project: &Project, platforms: &[&str]| {
+            let args = ["publish", "--engine", "embedded", "--registry", &registry.host, "--tag", "edge"];
+            project.run(&[&args[..], platforms].concat()).path_only(&ready_made::tools()).finish()
+        };
+        let project = project.file("multiarch.toml", &format!("index = {}", indexes[0]));
+        publish(&project, before);
+        let project = project.file("multiarch.toml", &format!("index = {}", indexes[1]));
+        let stderr = publish(&project, after).stderr;
+        stderr.split_once("will no longer include ").map(|(_, lost)| lost.lines().next().unwrap().to_owned())
+    };
+    assert_eq!(warning(&[AMD64], &[ARM64], [false, false]).as_deref(), Some("linux/amd64"));
+    assert_eq!(warning(&[AMD64], &[AMD64], [false, true]), None);
+    assert_eq!(warning(&[AMD64], &[ARM64], [false, true]).as_deref(), Some("linux/amd64"));
+    assert_eq!(warning(&[AMD64, ARM64], &[AMD64], [true, false]).as_deref(), Some("linux/arm64"));
+}
