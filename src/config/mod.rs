@@ -331,6 +331,7 @@ impl Config {
 
     /// Applies another configuration on top of this one. Values are replaced, and maps are merged key by key.
     pub(crate) fn update(&mut self, over: Config) {
+        self.remove_overridden_annotations(&over);
         macro_rules! fields {
             (replace: $($replace:ident)*; merge: $($merge:ident)*; nest: $($nest:ident)*) => {
                 // Destructuring names every field, so the code does not compile if a new field is missing here.
@@ -347,6 +348,15 @@ impl Config {
                 allow deny_needed static_only non_root_only max_size require_labels require_annotations smoke;
             merge: capabilities env labels annotations build_env build_args;
             nest: images platform
+        }
+    }
+
+    /// Removes the annotations of the index or the manifests that `over` sets for both.
+    fn remove_overridden_annotations(&mut self, over: &Config) {
+        for name in over.annotations.keys() {
+            for prefix in ["index", "manifest"] {
+                self.annotations.shift_remove(&format!("{prefix}:{name}"));
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Annotations {
 
 /// What a configured annotation applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
+enum AnnotationScope {
     Index,
     Manifests,
     Both,
@@ -35,19 +35,19 @@ pub(crate) fn resolve(
     let mut annotations = Annotations { index: derived.clone(), manifests: derived };
     let mut with_prefix = Vec::new();
     for (key, value) in configured {
-        let (target, name) = parse_key(image, key)?;
-        if target == Target::Index && !has_index {
+        let (scope, name) = parse_key(image, key)?;
+        if scope == AnnotationScope::Index && !has_index {
             let message = format!("image '{image}': annotation '{key}' needs an index, but index = false");
             return Err(Failure::new(Class::Config, message).hint(format!("annotate the manifest: \"{name}\" = \"…\"")));
         }
-        if target == Target::Both {
-            annotations.add(target, name, value);
+        if scope == AnnotationScope::Both {
+            annotations.add(scope, name, value);
         } else {
-            with_prefix.push((target, name, value));
+            with_prefix.push((scope, name, value));
         }
     }
-    for (target, name, value) in with_prefix {
-        annotations.add(target, name, value);
+    for (scope, name, value) in with_prefix {
+        annotations.add(scope, name, value);
     }
     if !has_index {
         annotations.index.clear();
@@ -56,25 +56,25 @@ pub(crate) fn resolve(
 }
 
 impl Annotations {
-    fn add(&mut self, target: Target, name: &str, value: &str) {
-        if target != Target::Manifests {
+    fn add(&mut self, scope: AnnotationScope, name: &str, value: &str) {
+        if scope != AnnotationScope::Manifests {
             self.index.insert(name.to_owned(), value.to_owned());
         }
-        if target != Target::Index {
+        if scope != AnnotationScope::Index {
             self.manifests.insert(name.to_owned(), value.to_owned());
         }
     }
 }
 
 /// Splits the prefix from a key. Fails if the prefix is unknown or the name is not valid.
-fn parse_key<'a>(image: &str, key: &'a str) -> Result<(Target, &'a str), Failure> {
+fn parse_key<'a>(image: &str, key: &'a str) -> Result<(AnnotationScope, &'a str), Failure> {
     let failure = |problem: &str| {
         Failure::new(Class::Config, format!("image '{image}': annotation '{}' {problem}", key.escape_debug()))
     };
-    let (target, name) = match key.split_once(':') {
-        None => (Target::Both, key),
-        Some(("index", name)) => (Target::Index, name),
-        Some(("manifest", name)) => (Target::Manifests, name),
+    let (scope, name) = match key.split_once(':') {
+        None => (AnnotationScope::Both, key),
+        Some(("index", name)) => (AnnotationScope::Index, name),
+        Some(("manifest", name)) => (AnnotationScope::Manifests, name),
         Some((prefix, _)) => {
             let failure = failure(&format!("has the unsupported prefix '{}'", prefix.escape_debug()));
             return Err(failure
@@ -86,7 +86,7 @@ fn parse_key<'a>(image: &str, key: &'a str) -> Result<(Target, &'a str), Failure
         return Err(failure("is not valid")
             .hint("use a name without whitespace, '=' or ':', such as \"org.opencontainers.image.vendor\""));
     }
-    Ok((target, name))
+    Ok((scope, name))
 }
 
 #[cfg(test)]

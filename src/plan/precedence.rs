@@ -130,6 +130,23 @@ mod tests {
     }
 
     #[test]
+    fn annotations_without_a_prefix_override_those_with_a_prefix_in_lower_layers() {
+        let sources = ConfigSources {
+            workspace: config("annotations = { 'index:a' = 'w', 'manifest:a' = 'w', 'index:b' = 'w', c = 'w' }"),
+            packages: IndexMap::from([(
+                "p".to_owned(),
+                config("annotations = { a = 'p', 'manifest:a' = 'pm', 'index:c' = 'p' }"),
+            )]),
+            ..ConfigSources::default()
+        };
+        let annotations = sources.image_config("i", Some("p")).annotations;
+        let mut sorted: Vec<(&str, &str)> = annotations.iter().map(|(key, value)| (&**key, &**value)).collect();
+        sorted.sort_unstable();
+        let expected = [("a", "p"), ("c", "w"), ("index:b", "w"), ("index:c", "p"), ("manifest:a", "pm")];
+        assert_eq!(sorted, expected);
+    }
+
+    #[test]
     fn flags_override_platform_settings() {
         let sources = ConfigSources {
             workspace: config("[platform.'linux/arm64']\nbase = 'p'"),
