@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use indexmap::IndexMap;
+
 use crate::plan::Image;
 
 /// Annotation key for the name of the base image (image-spec, annotations.md).
@@ -27,9 +29,9 @@ impl PinnedBases {
         image.platforms.iter().any(|platform| self.0.contains_key(&platform.base))
     }
 
-    /// Returns copies of the images with labels that record the name and digest of each platform's base. If all
-    /// platforms share a base, the annotations of the index and the manifests record it too. Does not override
-    /// configured labels and annotations.
+    /// Returns copies of the images with labels and annotations that record the name and digest of each platform's base.
+    /// The index has these annotations only if all platforms share a base. Does not override configured labels and
+    /// annotations.
     pub(crate) fn with_base_labels(&self, images: &[Image]) -> Vec<Image> {
         images.iter().map(|image| self.label_image(image.clone())).collect()
     }
@@ -39,19 +41,28 @@ impl PinnedBases {
         for platform in &mut image.platforms {
             let pinned = self.0.get(&platform.base).and_then(|pinned| pinned.split_once('@'));
             bases.insert(pinned);
-            if let Some((name, digest)) = pinned {
-                let labels = &mut platform.container.labels;
-                labels.entry(BASE_NAME.to_owned()).or_insert_with(|| name.to_owned());
-                labels.entry(BASE_DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
+            if let Some(base) = pinned {
+                record_base(&mut platform.container.labels, base);
             }
         }
-        if let [Some((name, digest))] = Vec::from_iter(bases)[..] {
-            let index = image.has_index.then_some(&mut image.annotations);
-            for annotations in index.into_iter().chain([&mut image.manifest_annotations]) {
-                annotations.entry(BASE_NAME.to_owned()).or_insert_with(|| name.to_owned());
-                annotations.entry(BASE_DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
+        if let [Some(base)] = Vec::from_iter(bases)[..] {
+            if image.has_index {
+                record_base(&mut image.annotations, base);
+            }
+            record_base(&mut image.manifest_annotations, base);
+            return image;
+        }
+        for platform in &mut image.platforms {
+            if let Some(base) = self.0.get(&platform.base).and_then(|pinned| pinned.split_once('@')) {
+                record_base(&mut platform.annotations, base);
+                platform.annotations.retain(|name, _| !image.manifest_annotations.contains_key(name));
             }
         }
         image
     }
+}
+
+fn record_base(values: &mut IndexMap<String, String>, (name, digest): (&str, &str)) {
+    values.entry(BASE_NAME.to_owned()).or_insert_with(|| name.to_owned());
+    values.entry(BASE_DIGEST.to_owned()).or_insert_with(|| digest.to_owned());
 }

@@ -82,6 +82,7 @@ pub(crate) fn resolve_image_platform(
     let build = build_settings(image, platform, libc, settings)?;
     Ok(ImagePlatform {
         platform,
+        annotations: IndexMap::new(),
         symbols: workspace.profiles.symbols(&build.profile),
         build,
         binaries: binaries.to_vec(),

@@ -205,6 +205,14 @@ impl Image {
         if self.has_index { &self.annotations } else { &self.manifest_annotations }
     }
 
+    /// Returns the annotations of one platform's manifest.
+    pub(crate) fn annotations_of_manifest(&self, platform: Platform) -> IndexMap<String, String> {
+        let mut annotations = self.manifest_annotations.clone();
+        let planned = self.platforms.iter().filter(|planned| planned.platform == platform);
+        annotations.extend(planned.flat_map(|planned| planned.annotations.clone()));
+        annotations
+    }
+
     /// Returns `repository:tag` for every combination of repository and tag.
     pub(crate) fn references(&self) -> impl Iterator<Item = String> {
         self.repositories.iter().flat_map(|repository| self.tags.iter().map(move |tag| format!("{repository}:{tag}")))
@@ -215,6 +223,9 @@ impl Image {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ImagePlatform {
     pub platform: Platform,
+    /// Annotations of this platform's manifest, in addition to those of all manifests.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub annotations: IndexMap<String, String>,
     pub build: BuildSettings,
     /// The symbols that the binaries will contain, according to the cargo profile.
     pub symbols: SymbolKind,

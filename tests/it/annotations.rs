@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::bases::STYLE;
+use crate::support::base_image::base_image;
 use crate::support::fake_registry::FakeRegistry;
 use crate::support::snapshot::snapshot;
 use crate::support::{Fakes, HEALTHY_DOCKER, Project, ready_made};
@@ -39,6 +41,38 @@ fn annotations_go_to_the_index_and_the_manifests() {
         assert_eq!(manifest["annotations"], expected);
         assert!(entry.get("annotations").is_none(), "{entry}");
     }
+}
+
+#[test]
+fn bases_that_differ_are_recorded_on_each_manifest() {
+    let registry = FakeRegistry::storing();
+    let base = |name: &str, platforms: &[&str]| {
+        let digest = base_image(&registry, name, "1", platforms, &crate::bases::files(), STYLE);
+        (format!("{}/{name}:1", registry.host), digest)
+    };
+    let both = ["linux/amd64", "linux/arm64"];
+    let (one, other) = (base("one", &both), base("other", &["linux/arm64"]));
+    let published = |config: &str| {
+        let args = ["publish", "--engine", "embedded", "--registry", &registry.host, "--tag", "1"];
+        Project::with_config(config).run(&args).path_only(&ready_made::tools()).finish();
+        let index = stored(&registry, "1");
+        let base_of = |document: &Value| {
+            let annotation =
+                |key: &str| document["annotations"][format!("org.opencontainers.image.base.{key}")].clone();
+            (annotation("name"), annotation("digest"))
+        };
+        let manifests = index["manifests"].as_array().unwrap().iter();
+        let manifests = manifests.map(|entry| base_of(&stored(&registry, entry["digest"].as_str().unwrap())));
+        (base_of(&index), manifests.collect::<Vec<_>>())
+    };
+    let json = |(name, digest): &(String, String)| (json!(name), json!(digest));
+    let none = (Value::Null, Value::Null);
+    let shared = published(&format!("base = '{}'", one.0));
+    assert_eq!(shared, (json(&one), vec![json(&one), json(&one)]));
+    let different = format!("base = '{}'\n[platform.'linux/arm64']\nbase = '{}'", one.0, other.0);
+    assert_eq!(published(&different), (none.clone(), vec![json(&one), json(&other)]));
+    let only_one = format!("[platform.'linux/arm64']\nbase = '{}'", other.0);
+    assert_eq!(published(&only_one), (none.clone(), vec![none, json(&other)]));
 }
 
 #[test]

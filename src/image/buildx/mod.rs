@@ -60,9 +60,9 @@ impl BuildxEngine<'_> {
         platforms: &[Platform],
         layout_dir: Utf8PathBuf,
     ) -> BuildCommand {
-        let platforms: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
+        let names: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
         let mut cmd =
-            Cmd::new("docker").args(["buildx", "build", "--progress", "plain", "--platform", &platforms.join(",")]);
+            Cmd::new("docker").args(["buildx", "build", "--progress", "plain", "--platform", &names.join(",")]);
         if let Some(name) = &self.builder.name {
             cmd = cmd.args(["--builder", name]);
         }
@@ -78,6 +78,11 @@ impl BuildxEngine<'_> {
         for (target, annotations) in [("index", &image.annotations), ("manifest", &image.manifest_annotations)] {
             for (name, value) in annotations {
                 cmd = cmd.args(["--annotation", &format!("{target}:{name}={value}")]);
+            }
+        }
+        for planned in image.platforms.iter().filter(|planned| platforms.contains(&planned.platform)) {
+            for (name, value) in &planned.annotations {
+                cmd = cmd.args(["--annotation", &format!("manifest[{}]:{name}={value}", planned.platform)]);
             }
         }
         // Provenance is disabled by default because it contains the build time, which would change the digest with

@@ -222,7 +222,7 @@ fn write_layout(
             base_layers: base.map_or(&[], |base| &base.layers),
             config: &platform.config,
             added: &added,
-            annotations: &image.image.manifest_annotations,
+            annotations: &image.image.annotations_of_manifest(platform.platform),
             source_date_epoch,
         })?;
         manifests.push((platform.platform, manifest.descriptor.clone()));
