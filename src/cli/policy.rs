@@ -39,7 +39,9 @@ pub(crate) struct PolicyArgs {
         help_heading = "Verification"
     )]
     require_labels: Vec<RequiredMetadata>,
-    /// Require annotations on the image index
+    /// Require annotations on the image
+    ///
+    /// They must be on the index or, if the image has no index, on the manifest.
     #[arg(
         long = "require-annotation",
         value_name = "NAME[=PATTERN]",

@@ -13,7 +13,7 @@ use crate::dockerfile::embedded_support::{self, Refusal};
 use crate::dockerfile::render::Dockerfile;
 use crate::dockerfile::stage::StageSource;
 use crate::error::{self, Class, Failure, message_with_causes};
-use crate::plan::{EngineOptions, Image, Paths};
+use crate::plan::{EngineOptions, Image, Paths, is_attestation_on};
 use crate::ui::Ui;
 
 /// An engine that builds images. Both engines build equivalent images from the same Dockerfile.
@@ -121,13 +121,12 @@ impl EngineRequest<'_> {
 /// Returns an error for the first configured option that the embedded engine does not support.
 fn unsupported_option(image: &Image, engine: &EngineOptions) -> Option<Failure> {
     let options = &image.buildx;
-    let is_on = |value: &Option<String>| value.as_ref().is_some_and(|value| value != "false");
     let keys = [
         ("builder", engine.builder.is_some()),
         ("cache-from", !options.cache_from.is_empty()),
         ("cache-to", !options.cache_to.is_empty()),
-        ("provenance", is_on(&options.provenance)),
-        ("sbom", is_on(&options.sbom)),
+        ("provenance", is_attestation_on(options.provenance.as_deref())),
+        ("sbom", is_attestation_on(options.sbom.as_deref())),
         ("secrets", !options.secrets.is_empty()),
         ("buildx-args", !options.args.is_empty()),
     ];

@@ -328,6 +328,11 @@ pub(crate) struct BuildxOptions {
     pub args: Vec<String>,
 }
 
+/// Reports whether a value of `provenance` or `sbom` adds an attestation.
+pub(crate) fn is_attestation_on(value: Option<&str>) -> bool {
+    value.is_some_and(|value| value != "false")
+}
+
 /// A template for a platform's Dockerfile stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

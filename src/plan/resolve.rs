@@ -13,7 +13,7 @@ use super::images::{ImageSelection, check_collisions, select_images};
 use super::tags::{self, TagSource};
 use super::{
     Binary, BuildxOptions, CargoOptions, Checkout, Commit, ConfigSources, EngineOptions, Image, Output, Package, Paths,
-    Plan, TagPermissions, Template, Workspace,
+    Plan, TagPermissions, Template, Workspace, is_attestation_on,
 };
 use crate::config::{Config, OneOrMany};
 use crate::error::{Class, Failure};
@@ -292,14 +292,39 @@ fn resolve_index(image: &str, platforms: &[Platform], settings: &Config) -> Resu
             .hint(format!("select one, such as platforms = [\"{}\"], or remove index = false", platforms[0])));
     }
     for (key, value) in [("provenance", &settings.provenance), ("sbom", &settings.sbom)] {
-        if value.as_ref().is_some_and(|value| value != "false") {
+        if is_attestation_on(value.as_deref()) {
             let message = format!("image '{image}': {key} needs an index, but index = false");
             return Err(
                 Failure::new(Class::Config, message).hint(format!("remove `{key}`, or publish an index: index = true"))
             );
         }
     }
+    if let Some(flag) = attestation_flag(settings.buildx_args.as_deref().unwrap_or_default()) {
+        let message = format!("image '{image}': {flag} in buildx-args needs an index, but index = false");
+        return Err(Failure::new(Class::Config, message)
+            .hint(format!("remove {flag} from `buildx-args`, or publish an index: index = true")));
+    }
     Ok(false)
+}
+
+/// Returns the first flag that adds an attestation, from arguments of `docker buildx build`.
+fn attestation_flag(args: &[String]) -> Option<&str> {
+    let mut args = args.iter().map(String::as_str).peekable();
+    while let Some(arg) = args.next() {
+        let (flag, value) = match arg.split_once('=') {
+            Some((flag, value)) => (flag, Some(value)),
+            None => (arg, args.peek().copied()),
+        };
+        let is_on = match flag {
+            "--attest" => value.is_none_or(|value| !value.contains("disabled=true")),
+            "--provenance" | "--sbom" => value.is_none_or(|value| is_attestation_on(Some(value))),
+            _ => false,
+        };
+        if is_on {
+            return Some(flag);
+        }
+    }
+    None
 }
 
 fn check_compression_level(image: &str, compression: Compression, level: Option<u32>) -> Result<(), Failure> {

@@ -42,7 +42,7 @@ pub(crate) fn verify_layout(
     cache: &Cache,
     timings: &Timings,
 ) -> Result<VerifiedImage> {
-    check_index(image, layout)?;
+    check_kind(image, layout.has_index())?;
     let entries = platform_entries(image, &layout.manifests)?;
     let digests = entries.iter().map(|entry| entry.digest().to_string());
     let platforms = image.platforms.iter().map(|planned| planned.platform).zip(digests).collect();
@@ -59,8 +59,8 @@ pub(crate) fn verify_layout(
 }
 
 /// Fails if the builder wrote an index for an image that must not have one, or none for an image that needs one.
-fn check_index(image: &Image, layout: &Layout) -> Result<(), Failure> {
-    match (image.has_index, layout.has_index()) {
+fn check_kind(image: &Image, has_index: bool) -> Result<(), Failure> {
+    match (image.has_index, has_index) {
         (true, false) => Err(image_failure(&image.name, "the builder wrote a manifest instead of an index")
             .hint("update BuildKit, or use `--engine embedded`")),
         (false, true) => Err(image_failure(&image.name, "the builder wrote an index, but index = false")
@@ -100,4 +100,27 @@ fn check_binaries(image: &Image, planned: &ImagePlatform, root: &RootFs, artifac
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Checkout, ConfigSources, Package, PlanRequest, Workspace, resolve};
+
+    #[test]
+    fn kind_of_manifest_must_match_the_plan() {
+        for (config, has_index, expected) in [
+            ("", true, Ok(())),
+            ("", false, Err("image 'a': the builder wrote a manifest instead of an index")),
+            ("index = false", true, Err("image 'a': the builder wrote an index, but index = false")),
+            ("index = false", false, Ok(())),
+        ] {
+            let workspace = Workspace::with_packages("/w".into(), vec![Package::for_tests("a", &["a"])]);
+            let config = format!("platforms = ['linux/amd64']\n{config}");
+            let sources = ConfigSources { workspace: toml::from_str(&config).unwrap(), ..ConfigSources::default() };
+            let plan = resolve(&workspace, &sources, &Checkout::None, &PlanRequest::default()).unwrap();
+            let result = check_kind(&plan.images[0], has_index).map_err(|failure| failure.to_string());
+            assert_eq!(result, expected.map_err(str::to_owned), "{config} {has_index}");
+        }
+    }
 }

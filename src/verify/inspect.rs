@@ -73,14 +73,14 @@ pub(crate) struct InspectedPlatform {
 impl InspectedImage {
     /// Returns a note on what the image gives up by having no index. Archives written by `docker save` never have one.
     pub(crate) fn no_index_note(&self) -> Option<String> {
-        if self.has_index || self.digest.is_none() || self.platforms.is_empty() {
+        if self.has_index || self.digest.is_none() {
             return None;
         }
-        let platforms: Vec<&str> = self.platforms.iter().map(|platform| platform.platform.as_str()).collect();
+        let platform = self.platforms.first().filter(|platform| platform.platform != UNKNOWN)?;
         Some(format!(
-            "{} is a manifest without an index: it supports only {}, but runtimes pull it on any platform",
-            self.reference,
-            platforms.join(", ")
+            "{} is a manifest without an index: it cannot have attestations or platforms other than {}, and runtimes \
+             pull it on any platform",
+            self.reference, platform.platform
         ))
     }
 
@@ -143,7 +143,7 @@ impl Inspection<'_> {
         let ImageManifests { reference, digest, has_index, annotations, entries, mut findings, blobs } = manifests;
         let mut platforms: Vec<NamedPlatform> =
             entries.into_iter().map(|entry| NamedPlatform { name: platform_name(&entry), entry }).collect();
-        findings.extend(self.check_index(&platforms, has_index));
+        findings.extend(self.check_platforms(&platforms, has_index));
         findings.extend(check_annotations(&self.options.policy, &annotations));
         // Keep platforms that cannot be read, because they may be among the requested ones.
         platforms.retain(|platform| self.is_requested(&platform.name) || platform.name == UNKNOWN);
@@ -167,9 +167,8 @@ impl Inspection<'_> {
         allowed.map(|finding| finding.code.to_string()).collect()
     }
 
-    /// Checks that the index, or the image without an index, contains every required platform and lists no platform
-    /// twice.
-    fn check_index(&self, platforms: &[NamedPlatform], has_index: bool) -> Vec<Finding> {
+    /// Checks that the image contains every required platform, and that its index lists no platform twice.
+    fn check_platforms(&self, platforms: &[NamedPlatform], has_index: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut seen = BTreeSet::new();
         for NamedPlatform { name, .. } in platforms {

@@ -88,6 +88,8 @@ fn image_without_an_index_has_one_platform_and_no_attestations() {
         "index = false\nplatforms = ['linux/arm64']\nannotations = { 'index:a' = '1' }",
         "index = false\nplatforms = ['linux/arm64']\nprovenance = 'mode=max'",
         "index = false\nplatforms = ['linux/arm64']\nsbom = 'true'",
+        "index = false\nplatforms = ['linux/arm64']\nbuildx-args = ['--pull', '--attest', 'type=sbom']",
+        "index = false\nplatforms = ['linux/arm64']\nbuildx-args = ['--provenance=mode=max']",
         "[platform.'linux/arm64']\nindex = false",
     ]
     .map(|config| Project::with_config(config).run(&["plan"]).fails(3).finish());
