@@ -3,6 +3,7 @@
 
 pub(crate) mod ca_certificates;
 pub(crate) mod choices;
+pub(crate) mod healthcheck;
 pub(crate) mod metadata_typo;
 pub(crate) mod parse_errors;
 pub(crate) mod policy;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use self::ca_certificates::CaCertificates;
 use self::choices::{Auditable, EngineChoice, LinkerChoice};
+use self::healthcheck::HealthcheckSetting;
 use self::policy::{Glob, Policy, RequiredMetadata};
 use crate::finding::CheckCode;
 use crate::oci::compression::Compression;
@@ -110,9 +112,9 @@ pub(crate) struct Config {
     #[cfg_attr(test, schemars(extend("x-default" = "inherited from the base image")))]
     #[cfg_attr(test, schemars(regex(pattern = &crate::config::schema_fragments::signal_pattern())))]
     pub stop_signal: Option<String>,
-    /// Command that checks whether the container is healthy.
+    /// Command that checks whether the container is healthy, or `false` to disable the base's health check.
     #[cfg_attr(test, schemars(extend("x-default" = "inherited from the base image")))]
-    pub healthcheck: Option<Healthcheck>,
+    pub healthcheck: Option<HealthcheckSetting>,
 
     /// Target triple to compile for.
     #[cfg_attr(test, schemars(extend("x-default" = "depends on the platform and `libc`")))]
@@ -287,32 +289,6 @@ impl std::fmt::Display for Port {
             Port::WithProtocol(text) => f.write_str(text),
         }
     }
-}
-
-/// A health check, as in Docker's `HEALTHCHECK` instruction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Healthcheck {
-    /// Program to run in the container, with its arguments.
-    #[cfg_attr(test, schemars(length(min = 1)))]
-    pub cmd: Vec<String>,
-    /// Time between checks, such as `"30s"`.
-    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION), extend("default" = "30s")))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval: Option<String>,
-    /// Time limit after which a check fails.
-    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION), extend("default" = "30s")))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<String>,
-    /// Time after the container starts during which failures are ignored.
-    #[cfg_attr(test, schemars(regex(pattern = crate::config::schema_fragments::DURATION), extend("default" = "0s")))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_period: Option<String>,
-    /// Number of consecutive failures after which the container is unhealthy.
-    #[cfg_attr(test, schemars(extend("default" = 3)))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retries: Option<u32>,
 }
 
 impl Config {

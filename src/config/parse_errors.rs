@@ -136,7 +136,6 @@ fn describe_type(expected: &str) -> &str {
         "a sequence" => "a list",
         "a map" | "struct Config" => "a table",
         "struct FileEntry" => "a table with `from` and `to`",
-        "struct Healthcheck" => "a table with `cmd`",
         "a boolean" => "true or false",
         "u16" | "u32" | "u64" | "i64" => "a whole number",
         "parsable string" => SIZE,
@@ -168,7 +167,7 @@ fn example_hint(key: &str, expected: &str, value: &str) -> String {
         }
         "a table" => "{ NAME = \"…\" }".to_owned(),
         "a table with `from` and `to`" => "{ from = \"…\", to = \"/…\" }".to_owned(),
-        "a table with `cmd`" => "{ cmd = [\"…\"] }".to_owned(),
+        "a table with `cmd`, or false" => "{ cmd = [\"…\"] }".to_owned(),
         "true or false" => if matches!(value, "true" | "false") { value } else { "true" }.to_owned(),
         SIZE => "\"50MB\"".to_owned(),
         "a whole number" => if value.parse::<u32>().is_ok() { value } else { "3" }.to_owned(),
@@ -257,7 +256,12 @@ mod tests {
             ("files = [{ from = 'x', to = 5 }]", "1: files[0].to: expected a string, found the number 5", "to = \"5\""),
             (
                 "healthcheck = 'x'",
-                "1: healthcheck: expected a table with `cmd`, found the string \"x\"",
+                "1: healthcheck: expected a table with `cmd`, or false, found the string \"x\"",
+                "healthcheck = { cmd = [\"…\"] }",
+            ),
+            (
+                "healthcheck = true",
+                "1: healthcheck: expected a table with `cmd`, or false, found true",
                 "healthcheck = { cmd = [\"…\"] }",
             ),
             ("healthcheck = { interval = '1s' }", "1: healthcheck: missing key 'cmd'", "add cmd = [\"…\"]"),

@@ -11,7 +11,8 @@ use super::instructions::instructions;
 use super::pinned_bases::PinnedBases;
 use super::template::{TemplateText, json, quote};
 use super::template_check;
-use crate::config::{FileEntry, Healthcheck};
+use crate::config::FileEntry;
+use crate::config::healthcheck::{Healthcheck, HealthcheckSetting};
 use crate::error::{Class, Failure};
 use crate::plan::{Binary, Image, ImagePlatform, Template};
 use crate::platform::Platform;
@@ -90,7 +91,11 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     ("user", "string or none", "user to run as, in the form user[:group]"),
     ("workdir", "string or none", "working directory"),
     ("stop_signal", "string or none", "stop signal, such as SIGTERM"),
-    ("healthcheck", "{options, cmd} or none", "health check; options are HEALTHCHECK flags, such as --interval=30s"),
+    (
+        "healthcheck",
+        "{options, cmd} or none",
+        "health check; options are HEALTHCHECK flags, such as --interval=30s, and an empty cmd means HEALTHCHECK NONE",
+    ),
     ("entrypoint", "list of strings", "entrypoint in exec form"),
     ("cmd", "list of strings or none", "command in exec form"),
 ];
@@ -351,10 +356,12 @@ fn variables<'a>(
         user: config.user.as_deref(),
         workdir: config.workdir.as_deref(),
         stop_signal: config.stop_signal.as_deref(),
-        healthcheck: config
-            .healthcheck
-            .as_ref()
-            .map(|check| HealthcheckVariables { options: healthcheck_options(check), cmd: &check.cmd }),
+        healthcheck: config.healthcheck.as_ref().map(|setting| match setting {
+            HealthcheckSetting::Off => HealthcheckVariables { options: Vec::new(), cmd: &[] },
+            HealthcheckSetting::Command(check) => {
+                HealthcheckVariables { options: healthcheck_options(check), cmd: &check.cmd }
+            }
+        }),
         entrypoint: &config.entrypoint,
         cmd: config.cmd.as_deref(),
     }

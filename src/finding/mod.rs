@@ -21,6 +21,8 @@ pub(crate) struct Finding {
     pub code: CheckCode,
     /// Platform as written in the index or the config. `None` if the finding is about the index itself.
     pub platform: Option<String>,
+    /// Whether the health check causes the problem, rather than ENTRYPOINT or CMD.
+    pub in_health_check: bool,
     /// Absolute path in the image.
     pub file: Option<String>,
     pub reason: String,
@@ -31,7 +33,7 @@ impl Check {
     /// Creates a finding for this check, without a platform or a file.
     pub(crate) fn finding(&'static self, reason: impl Into<String>, fix: impl Into<String>) -> Finding {
         let (reason, fix) = (printable(&reason.into()), printable(&fix.into()));
-        Finding { code: CheckCode(self), platform: None, file: None, reason, fix }
+        Finding { code: CheckCode(self), platform: None, in_health_check: false, file: None, reason, fix }
     }
 }
 
@@ -46,6 +48,13 @@ impl Finding {
         Finding { file: Some(printable(&file.into())), ..self }
     }
 
+    /// Attributes the finding to the health check, which may come from the base image.
+    #[must_use]
+    pub(crate) fn in_health_check(self) -> Finding {
+        let fix = format!("{}; to disable a health check of the base, set healthcheck = false", self.fix);
+        Finding { in_health_check: true, fix, ..self }
+    }
+
     pub(crate) fn is_error(&self) -> bool {
         self.code.0.severity == Severity::Error
     }
@@ -56,6 +65,9 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(platform) = &self.platform {
             write!(f, "{platform}: ")?;
+        }
+        if self.in_health_check {
+            f.write_str("in HEALTHCHECK: ")?;
         }
         if let Some(file) = &self.file {
             write!(f, "{file} ")?;
@@ -75,6 +87,8 @@ struct FindingJson {
     severity: Severity,
     /// Platform as written in the index or the config. Null if the finding is about the index itself.
     platform: Option<String>,
+    /// Whether the health check causes the problem, rather than ENTRYPOINT or CMD.
+    in_health_check: bool,
     /// Absolute path in the image.
     file: Option<String>,
     reason: String,
@@ -83,9 +97,9 @@ struct FindingJson {
 
 impl From<Finding> for FindingJson {
     fn from(finding: Finding) -> FindingJson {
-        let Finding { code: CheckCode(check), platform, file, reason, fix } = finding;
+        let Finding { code: CheckCode(check), platform, in_health_check, file, reason, fix } = finding;
         let Check { code, name, severity, .. } = check;
-        FindingJson { code, name, severity: *severity, platform, file, reason, fix }
+        FindingJson { code, name, severity: *severity, platform, in_health_check, file, reason, fix }
     }
 }
 
@@ -98,5 +112,13 @@ mod tests {
         let finding = CHECKS[0].finding("is \x1b[2Jcleared", "see\nit").for_platform("linux/\x07").in_file("/a\r");
         assert_eq!(finding.to_string(), "linux/\u{fffd}: /a\u{fffd} is \u{fffd}[2Jcleared");
         assert_eq!(finding.fix, "see\u{fffd}it");
+    }
+
+    #[test]
+    fn findings_name_the_health_check() {
+        let finding = CHECKS[0].finding("is missing", "add it").in_file("/curl").for_platform("linux/amd64");
+        let finding = finding.in_health_check();
+        assert_eq!(finding.to_string(), "linux/amd64: in HEALTHCHECK: /curl is missing");
+        assert_eq!(finding.fix, "add it; to disable a health check of the base, set healthcheck = false");
     }
 }

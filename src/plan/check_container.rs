@@ -5,6 +5,7 @@ use camino::Utf8PathBuf;
 
 use super::PlannedDirectory;
 use super::check_names::check_no_credentials;
+use crate::config::healthcheck::HealthcheckSetting;
 use crate::config::value_syntax::{MIN_HEALTHCHECK_DURATION, SIGNALS, is_owner, is_signal, parse_nanoseconds};
 use crate::config::{Config, FileEntry};
 use crate::error::{Class, Failure};
@@ -34,7 +35,7 @@ fn check_config_values(settings: &Config, image: &str) -> Result<(), Failure> {
             .hint("set the program as the default command: cmd = [\"app\"]")
             .hint("or remove `entrypoint`, to run the binary"));
     }
-    let Some(check) = &settings.healthcheck else { return Ok(()) };
+    let Some(check) = settings.healthcheck.as_ref().and_then(HealthcheckSetting::command) else { return Ok(()) };
     if check.cmd.is_empty() {
         return Err(Failure::new(Class::Config, format!("image '{image}': healthcheck.cmd is empty"))
             .hint("list the program and its arguments: cmd = [\"/usr/local/bin/app\", \"health\"]"));

@@ -32,10 +32,11 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use self::git_tags::Release;
+use crate::config::FileEntry;
 use crate::config::ca_certificates::CaSource;
 use crate::config::choices::{Auditable, EngineChoice, LinkerChoice};
+use crate::config::healthcheck::HealthcheckSetting;
 use crate::config::policy::Policy;
-use crate::config::{FileEntry, Healthcheck};
 use crate::elf::linking::SymbolKind;
 use crate::oci::compression::Compression;
 use crate::platform::Platform;
@@ -306,7 +307,7 @@ pub(crate) struct ContainerConfig {
     pub user: Option<String>,
     pub workdir: Option<String>,
     pub stop_signal: Option<String>,
-    pub healthcheck: Option<Healthcheck>,
+    pub healthcheck: Option<HealthcheckSetting>,
     /// Keys that are set explicitly in the configuration, such as `user` and `env.PATH`.
     #[serde(skip)]
     pub explicit_keys: Vec<String>,

@@ -95,11 +95,7 @@ fn check_health_check(
     let mut found = chain.findings;
     let programs = link_programs(context, &chain.programs, &mut found);
     found.retain(|finding| !findings.contains(finding));
-    // The finding about a missing program already names the health check.
-    if chain.program.is_some() {
-        found.iter_mut().for_each(|finding| finding.reason.push_str(" (used by HEALTHCHECK)"));
-    }
-    findings.extend(found);
+    findings.extend(found.into_iter().map(Finding::in_health_check));
     programs
 }
 

@@ -26,18 +26,13 @@ impl LinkedPrograms {
 
 /// Checks one platform against the policy.
 pub(crate) fn check(policy: &Policy, context: &ExecContext<'_>, programs: &LinkedPrograms) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for program in programs.main.iter().chain(&programs.health_check) {
-        let denied = |library: &&String| policy.deny_needed.iter().any(|glob| glob.matches(library));
-        findings.extend(program.libraries.iter().filter(denied).map(|library| {
-            DENIED_LIBRARY
-                .finding(
-                    format!("needs {library}, which deny-needed forbids"),
-                    "link the library statically, or remove the dependency",
-                )
-                .in_file(format!("/{}", program.path))
-        }));
-    }
+    let denied = |programs: &[ProgramLinkage]| -> Vec<Finding> {
+        programs.iter().flat_map(|program| denied_libraries(policy, program)).collect()
+    };
+    let mut findings = denied(&programs.main);
+    let mut in_health_check = denied(&programs.health_check);
+    in_health_check.retain(|finding| !findings.contains(finding));
+    findings.extend(in_health_check.into_iter().map(Finding::in_health_check));
     // Only the main program must be static. Shells, init programs and health checks may be dynamically linked.
     if let Some(program) = programs.main_program()
         && policy.static_only
@@ -69,6 +64,20 @@ pub(crate) fn check(policy: &Policy, context: &ExecContext<'_>, programs: &Linke
         )
     }));
     findings
+}
+
+/// Returns findings about the libraries of a program that the policy forbids.
+fn denied_libraries(policy: &Policy, program: &ProgramLinkage) -> Vec<Finding> {
+    let is_denied = |library: &&String| policy.deny_needed.iter().any(|glob| glob.matches(library));
+    let denied = program.libraries.iter().filter(is_denied).map(|library| {
+        DENIED_LIBRARY
+            .finding(
+                format!("needs {library}, which deny-needed forbids"),
+                "link the library statically, or remove the dependency",
+            )
+            .in_file(format!("/{}", program.path))
+    });
+    denied.collect()
 }
 
 /// Checks the total size of a platform's config and layers.
@@ -104,5 +113,34 @@ fn unmet(required: &RequiredMetadata, actual: &HashMap<String, String>) -> Optio
             Some(format!("{} is \"{value}\", expected {glob}", required.name))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::rootfs::RootFs;
+
+    #[test]
+    fn findings_about_libraries_name_the_health_check() {
+        let program = |path: &str| ProgramLinkage {
+            path: path.to_owned(),
+            libraries: ["libssl.so.3".to_owned()].into(),
+            ..ProgramLinkage::default()
+        };
+        let programs =
+            LinkedPrograms { main: vec![program("app")], health_check: vec![program("app"), program("usr/bin/curl")] };
+        let policy = Policy { deny_needed: vec!["libssl*".parse().unwrap()], ..Policy::default() };
+        let config = serde_json::json!({
+            "architecture": "amd64", "os": "linux", "rootfs": { "type": "layers", "diff_ids": [] }, "config": {},
+        });
+        let (root, config) = (RootFs::default(), serde_json::from_value(config).unwrap());
+        let (context, _) = ExecContext::new(&root, "linux/amd64".parse().unwrap(), &config);
+        let findings: Vec<String> = check(&policy, &context, &programs).iter().map(ToString::to_string).collect();
+        let expected = [
+            "/app needs libssl.so.3, which deny-needed forbids",
+            "in HEALTHCHECK: /usr/bin/curl needs libssl.so.3, which deny-needed forbids",
+        ];
+        assert_eq!(findings, expected);
     }
 }

@@ -535,3 +535,14 @@ fn graph_is_printed() {
         project.run(&["plan", "--graph", "--message-format", "json"]).fails(2).finish(),
     );
 }
+
+#[test]
+fn health_check_of_the_base_can_be_disabled() {
+    let dockerfile = |config: &str| {
+        let config = format!("platforms = ['linux/amd64']\nbase = 'x'\n{config}");
+        Project::with_config(&config).run(&["dockerfile"]).finish().stdout
+    };
+    assert!(dockerfile("healthcheck = false").contains("\nHEALTHCHECK NONE\n"));
+    assert!(dockerfile("healthcheck = { cmd = ['a'] }").contains("\nHEALTHCHECK CMD [\"a\"]\n"));
+    assert!(!dockerfile("").contains("HEALTHCHECK"));
+}

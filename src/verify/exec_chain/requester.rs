@@ -42,7 +42,7 @@ impl Requester {
                 "copy the program into the image, or run an existing one: entrypoint = [\"…\"]",
             ),
             Requester::HealthCheck => PROGRAM_NOT_FOUND.finding(
-                format!("{reason}, but the image's HEALTHCHECK runs it"),
+                reason,
                 "copy the program into the image, or run an existing one: healthcheck = { cmd = [\"/usr/local/bin/app\", \"…\"] }",
             ),
             Requester::Program(parent) => PROGRAM_NOT_FOUND.finding(

@@ -226,3 +226,21 @@ fn engines_agree_on_paths_through_symlinks() {
         finished.stderr_has(&[line]).stderr_lacks("Compiling");
     }
 }
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn engines_agree_on_bases_that_differ_between_platforms() {
+    let platforms = ["linux/amd64", "linux/arm64"];
+    let base = base_image("busybox:1", &platforms);
+    let checked = derived_image("checked:1", &base, "HEALTHCHECK CMD /bin/busybox true", &platforms);
+    let project = project(&json!({
+        "base": base,
+        "healthcheck": false,
+        "platform": { "linux/arm64": { "base": checked } },
+    }));
+    compare(&project, "two-bases", &platforms);
+    let published = reference(&project.run(&["publish", "--registry", &open_registry()]).finish().stdout);
+    let name = &platform_manifest(&published, "linux/arm64")["annotations"]["org.opencontainers.image.base.name"];
+    assert_eq!(*name, checked);
+    assert_eq!(config(&published, "linux/arm64")["config"]["Healthcheck"], json!({ "Test": ["NONE"] }));
+}
