@@ -133,6 +133,48 @@ mod tests {
         }
     }
 
+    /// Returns a big-endian executable with the sections `.debug_info` and `.comment`.
+    fn big_endian_executable() -> Vec<u8> {
+        const NAMES: &[u8] = b"\0.debug_info\0.comment\0.shstrtab\0";
+        // Each section has a name, a type, an offset and a size. All of them follow the ELF header.
+        let content = [b"debug".as_slice(), b"comment", NAMES].concat();
+        let sections = [(0, 0, 0, 0), (1, 1, 64, 5), (13, 1, 69, 7), (22, 3, 76, NAMES.len() as u64)];
+        let mut bytes = b"\x7fELF\x02\x02\x01".to_vec();
+        bytes.resize(16, 0);
+        for half in [2_u16, 22] {
+            bytes.extend(half.to_be_bytes()); // e_type (ET_EXEC), e_machine (EM_S390)
+        }
+        bytes.extend(1_u32.to_be_bytes()); // e_version
+        for word in [0_u64, 0, 64 + content.len() as u64] {
+            bytes.extend(word.to_be_bytes()); // e_entry, e_phoff, e_shoff
+        }
+        bytes.extend(0_u32.to_be_bytes()); // e_flags
+        for half in [64_u16, 56, 0, 64, 4, 3] {
+            bytes.extend(half.to_be_bytes()); // e_ehsize, e_phentsize, e_phnum, e_shentsize, e_shnum, e_shstrndx
+        }
+        bytes.extend(content);
+        for (name, kind, offset, size) in sections {
+            bytes.extend([name, kind].iter().flat_map(|word: &u32| word.to_be_bytes()));
+            bytes.extend([0, 0, offset, size, 0, 1, 0].iter().flat_map(|word: &u64| word.to_be_bytes()));
+        }
+        bytes
+    }
+
+    #[test]
+    fn big_endian_executables_are_stripped() {
+        let stripped = without_debug_sections(&big_endian_executable()).unwrap().unwrap();
+        let header = FileHeader64::<Endianness>::parse(&*stripped).unwrap();
+        let endian = header.endian().unwrap();
+        let sections = header.sections(endian, &*stripped).unwrap();
+        let contents: Vec<(&[u8], &[u8])> = sections
+            .iter()
+            .map(|section| (sections.section_name(endian, section).unwrap(), section.data(endian, &*stripped).unwrap()))
+            .collect();
+        assert_eq!(contents[..3], [(&b""[..], &b""[..]), (b"", b""), (b".comment", b"comment")]);
+        assert_eq!(contents[3].0, b".shstrtab");
+        assert_eq!(without_debug_sections(&stripped).unwrap(), None);
+    }
+
     #[test]
     fn numbers_are_written_in_the_byte_order_of_the_file() {
         let written = |size, endian| {
