@@ -41,12 +41,12 @@ fn executable_kind(build: &BuildFacts<'_>, flags: &[String]) -> Option<&'static 
 
 fn links_libc_statically(build: &BuildFacts<'_>, flags: &[String]) -> bool {
     let features = codegen_option(flags, "target-feature");
-    let switches = features.iter().flat_map(|value| value.split(',')).filter_map(|feature| match feature {
+    let mut switches = features.iter().flat_map(|value| value.split(',')).filter_map(|feature| match feature {
         "+crt-static" => Some(true),
         "-crt-static" => Some(false),
         _ => None,
     });
-    switches.last().unwrap_or(build.target.crt_static)
+    switches.next_back().unwrap_or(build.target.crt_static)
 }
 
 /// Predicts the symbols. `-C debuginfo` changes nothing: the standard library always has debug information, and cargo
