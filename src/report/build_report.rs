@@ -88,12 +88,12 @@ pub(crate) struct TagOutcome {
 impl TagOutcome {
     /// Creates the outcome of a tag for an image whose index has the digest `new`.
     pub(crate) fn new(tag_move: TagMove, new: &str) -> TagOutcome {
-        let from = tag_move.existing.map(|existing| existing.digest);
+        let from = tag_move.existing.map(|existing| existing.image.digest);
         let change = match tag_move.decision {
             TagDecision::Create => TagChange::Created,
             TagDecision::Move => TagChange::Moved,
-            TagDecision::Leave => TagChange::Unchanged,
-            TagDecision::Keep(_) | TagDecision::Conflict => TagChange::Kept,
+            TagDecision::Unchanged => TagChange::Unchanged,
+            TagDecision::KeepHigherVersion(_) => TagChange::Kept,
         };
         let to = match change {
             TagChange::Created | TagChange::Moved => new.to_owned(),
