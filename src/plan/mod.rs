@@ -6,6 +6,7 @@ pub(crate) mod check_container;
 pub(crate) mod check_features;
 pub(crate) mod check_names;
 pub(crate) mod ci_matrix;
+pub(crate) mod ci_tag;
 pub(crate) mod git;
 pub(crate) mod git_tags;
 pub(crate) mod image_platform;
@@ -31,7 +32,7 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use self::git_tags::Release;
+use self::git_tags::{ComparedTag, Release};
 use crate::config::ca_certificates::CaSource;
 use crate::config::choices::{Auditable, EngineChoice, LinkerChoice};
 use crate::config::policy::Policy;
@@ -175,6 +176,9 @@ pub(crate) struct Image {
     pub tags: Vec<String>,
     /// The `tags` that must not move to another image.
     pub immutable_tags: Vec<String>,
+    /// The git tag that was compared with the version. `None` if no git tag names a version.
+    #[serde(skip)]
+    pub git_tag: Option<ComparedTag>,
     /// Whether the image has an index. Without an index, tags point to the manifest of the only platform.
     #[serde(rename = "index")]
     pub has_index: bool,
