@@ -101,11 +101,9 @@ pub(crate) struct CargoOptions {
     pub auditable: Auditable,
 }
 
-/// The requested engine and its settings.
+/// Settings for all engines.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct EngineOptions {
-    #[serde(rename = "engine")]
-    pub choice: EngineChoice,
     /// Name of the buildx builder. `None` selects the current builder.
     pub builder: Option<String>,
     /// Registries (`HOST[:PORT]`) to access over plain HTTP, in addition to loopback addresses.
@@ -200,6 +198,11 @@ pub(crate) struct Image {
 }
 
 impl Image {
+    /// The requested engine.
+    pub engine: EngineChoice,
+    /// Whether a flag or an environment variable requests the engine.
+    #[serde(skip)]
+    pub has_engine_flag: bool,
     pub(crate) fn release(&self) -> Release<'_> {
         Release { package: &self.package, image: &self.name, version: &self.version }
     }

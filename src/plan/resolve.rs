@@ -108,7 +108,7 @@ pub(crate) fn resolve(
             jobs: request.jobs,
             auditable: top.auditable.unwrap_or_default(),
         },
-        engine: EngineOptions { choice: top.engine.unwrap_or_default(), builder: top.builder, insecure_registries },
+        engine: EngineOptions { builder: top.builder, insecure_registries },
         outputs: request.outputs.clone(),
         artifacts: request.artifacts.clone(),
         load: request.load,
@@ -250,6 +250,8 @@ fn resolve_image(
         compression_level: all.compression_level,
         policy,
         smoke: request.smoke.clone().or(all.smoke),
+        engine: all.engine.unwrap_or_default(),
+        has_engine_flag: sources.command_line.engine.is_some(),
         buildx: BuildxOptions {
             build_args: all.build_args,
             cache_from: all.cache_from.unwrap_or_default(),
