@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use anyhow::Result;
 
 use super::build::build_without_push;
-use super::build_images::{BuildOutput, BuiltImage, build_images};
+use super::build_images::{BuildOutput, BuildRun, BuiltImage, build_images};
 use super::load_plan::{load_plan, lock_workspace};
 use super::prepare::{LocalChecks, prepare};
 use super::report_output::{output_files, print_report};
@@ -55,7 +55,8 @@ fn push(plan: &Plan, ui: &Ui) -> Result<Report> {
     let output = threads::scope(&cancel, |stages| {
         let (blobs, queue) = mpsc::channel();
         let uploading = stages.spawn(|| upload::upload_blobs(images, queue, &registry, ui.timings(), &cancel));
-        let output = build_images(plan, &prepared, stages, &blobs, &cancel, ui)?;
+        let run = BuildRun { stages, registry: &registry, cancel: &cancel };
+        let output = build_images(plan, &prepared, &run, &blobs, ui)?;
         for (index, (image, built)) in images.iter().zip(&output.images).enumerate() {
             image.repositories.iter().for_each(|repository| ui.status("Pushing", repository));
             upload::queue_layout(index, &built.layout, &blobs)?;
@@ -75,7 +76,6 @@ fn push(plan: &Plan, ui: &Ui) -> Result<Report> {
     Ok(output.report(plan, &prepared, moved, false))
 }
 
-/// Pushes an image's manifests by digest, and verifies that the registries serve them. Does not move any tags.
 /// Fails if a version has already been published from another commit and must not be overwritten.
 fn check_immutable_tags(plan: &Plan, registry: &Registry) -> Result<()> {
     if plan.tag_permissions.overwrite {
@@ -84,6 +84,7 @@ fn check_immutable_tags(plan: &Plan, registry: &Registry) -> Result<()> {
     tags::find_other_revisions(&plan.images, registry)?.map_or(Ok(()), |failure| Err(failure.into()))
 }
 
+/// Pushes an image's manifests by digest, and verifies that the registries serve them. Does not move any tags.
 fn push_manifests(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<()> {
     for repository in &image.repositories {
         ui.timed(Phase::Publish, format_args!("manifests of {repository}"), || {
@@ -116,7 +117,6 @@ fn move_tags(
 ) -> Result<Vec<Vec<TagOutcome>>> {
     let new = new_images(images, output);
     let moves = ui.timed(Phase::Publish, "tags", || tags::decide_moves(images, &new, permissions, registry))?;
-    let mut outcomes = vec![Vec::new(); images.len()];
     let mut sent = Vec::new();
     for tag_move in &moves {
         let index = tag_move.tag.image;
@@ -127,6 +127,7 @@ fn move_tags(
             sent.push(tag_move);
         }
     }
+    let mut outcomes = vec![Vec::new(); images.len()];
     for tag_move in moves {
         let index = tag_move.tag.image;
         outcomes[index].push(TagOutcome::new(tag_move, &output.images[index].verified.digests.image));
@@ -150,8 +151,8 @@ fn move_tag(tag_move: &TagMove, image: &Image, built: &BuiltImage, registry: &Re
         (TagDecision::Move, Some(existing)) => {
             ui.status("Tagging", format!("{reference} (was {})", shorten_digest(&existing.image.digest)));
         }
-    }
         (TagDecision::Create | TagDecision::Move, _) => ui.status("Tagging", reference),
+    }
     tag_move.execute(&built.layout, registry)
 }
 

@@ -141,6 +141,8 @@ pub(crate) struct Sysroot {
     pub multiarch: String,
     /// All packages requested by builds for this triple.
     pub packages: BTreeSet<String>,
+    /// Whether images contain libraries of the packages, which then need the libraries that those depend on.
+    pub is_copied: bool,
 }
 
 /// The facts about one build: its settings, its target, its dependencies, and the user's environment.
@@ -187,21 +189,21 @@ impl<'a> BuildFacts<'a> {
     /// Reports whether programs are certain to load glibc with its default loader: no flag links them statically or sets
     /// another loader.
     pub(crate) fn loads_glibc(&self) -> bool {
-        let mut flags = self.settings.rustflags.iter().chain(&self.target.rustflags);
-        let is_default = !flags.any(|flag| OTHER.iter().any(|part| flag.contains(part)));
         /// Parts of flags that link statically, set another loader, or leave out the start files.
         const OTHER: [&str; 4] = ["-static", "dynamic-linker", "-nostartfiles", "-nostdlib"];
+        let mut flags = self.settings.rustflags.iter().chain(&self.target.rustflags);
+        let is_default = !flags.any(|flag| OTHER.iter().any(|part| flag.contains(part)));
         self.triple().contains("-linux-gnu") && is_default && !self.links_statically()
     }
 
-    /// Reports whether the user's or the build's flags request static linking of the C library.
-    pub(crate) fn links_statically(&self) -> bool {
     /// Returns the flags for rustc, from the user and from the build's settings.
     pub(crate) fn rustflags(&self) -> impl Iterator<Item = &'a String> {
         let from_env = self.env.rustflags.iter().flatten();
         self.settings.rustflags.iter().chain(from_env).chain(&self.target.rustflags)
     }
 
+    /// Reports whether the user's or the build's flags request static linking of the C library.
+    pub(crate) fn links_statically(&self) -> bool {
         let from_env = self.env.rustflags.iter().flatten();
         let mut flags = self.settings.rustflags.iter().chain(from_env).chain(&self.target.global_rustflags);
         flags.any(|flag| flag.contains("+crt-static"))

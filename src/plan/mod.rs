@@ -125,6 +125,8 @@ pub(crate) struct Build {
     pub settings: BuildSettings,
     /// Platforms of all images that use the binaries.
     pub platforms: BTreeSet<Platform>,
+    /// Whether an image with the binaries contains libraries from `sysroot-packages`.
+    pub copies_libraries: bool,
     pub binaries: BTreeSet<Binary>,
 }
 
@@ -148,9 +150,11 @@ impl Plan {
             let build = builds.entry(&platform.build).or_insert_with(|| Build {
                 settings: platform.build.clone(),
                 platforms: BTreeSet::new(),
+                copies_libraries: false,
                 binaries: BTreeSet::new(),
             });
             build.platforms.insert(platform.platform);
+            build.copies_libraries |= platform.copy_libraries;
             build.binaries.extend(platform.binaries.iter().cloned());
         }
         builds.into_values().collect()
@@ -172,11 +176,11 @@ pub(crate) struct Image {
     /// Repositories to push to, as `registry/name`. Empty if no registry is configured.
     pub repositories: Vec<String>,
     pub tags: Vec<String>,
-    /// The `tags` that must not move to another image.
-    pub immutable_tags: Vec<String>,
     /// The git tag that was compared with the version. `None` if no git tag names a version.
     #[serde(skip)]
     pub git_tag: Option<ComparedTag>,
+    /// The `tags` that must not move to another image.
+    pub immutable_tags: Vec<String>,
     /// Whether the image has an index. Without an index, tags point to the manifest of the only platform.
     #[serde(rename = "index")]
     pub has_index: bool,
@@ -194,15 +198,15 @@ pub(crate) struct Image {
     /// Arguments for the smoke run, which runs the image once per platform before any tag is moved. `None` disables the
     /// smoke run.
     pub smoke: Option<Vec<String>>,
-    pub buildx: BuildxOptions,
-}
-
-impl Image {
     /// The requested engine.
     pub engine: EngineChoice,
     /// Whether a flag or an environment variable requests the engine.
     #[serde(skip)]
     pub has_engine_flag: bool,
+    pub buildx: BuildxOptions,
+}
+
+impl Image {
     pub(crate) fn release(&self) -> Release<'_> {
         Release { package: &self.package, image: &self.name, version: &self.version }
     }
@@ -240,6 +244,8 @@ pub(crate) struct ImagePlatform {
     pub has_default_ca_certificates: bool,
     /// Whether to install the time zone database.
     pub timezones: bool,
+    /// Whether to copy the libraries of `sysroot-packages` that the base lacks.
+    pub copy_libraries: bool,
     pub container: ContainerConfig,
 }
 
