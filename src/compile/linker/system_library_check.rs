@@ -37,7 +37,9 @@ pub(crate) fn check(build: &BuildFacts<'_>, linker: &Linker, platforms: &str) ->
 fn is_missing(library: &SystemLibrary, linker: &Linker, build: &BuildFacts<'_>) -> bool {
     let name = library.package.split(' ').next().unwrap_or_default();
     let build_script_fails = FAIL_WITHOUT_PKG_CONFIG.contains(&name);
-    let link_fails = library.debian.is_some() && !MAY_LOAD_AT_RUN_TIME.contains(&name) && !may_find(linker, build);
+    // A crate that does not search may have its own copy of the library.
+    let is_linked = library.debian.is_some() && library.is_searched;
+    let link_fails = is_linked && !MAY_LOAD_AT_RUN_TIME.contains(&name) && !may_find(linker, build);
     library.is_from_crates_io
         && (build_script_fails || link_fails)
         && !build.target.overridden_links.contains(&library.links)
@@ -111,6 +113,7 @@ mod tests {
             links: links.to_owned(),
             debian: debian_packages::for_library(links).map(|library| library.package),
             vendored: None,
+            is_searched: true,
             is_from_crates_io: true,
         }
     }
