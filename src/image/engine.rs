@@ -53,7 +53,7 @@ impl Engine {
     }
 
     /// Returns the name for messages.
-    fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Engine::Buildx(_) => "docker buildx",
             Engine::Embedded => "the embedded engine",

@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::docker::{BuilderInfo, DockerStatus};
 use crate::image::buildx::qemu;
-use crate::image::engine::{self, Engine, EngineGroup, EngineRequest, EngineSelection};
+use crate::image::engine::{self, Engine, EngineRequest, EngineSelection};
 use crate::image::{self, build_context, embedded, export};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
@@ -200,16 +200,14 @@ fn report_engines(
     for builder in engine::builders(selected.iter().map(|(_, selection)| &selection.engine)) {
         report_builder(plan, builder, results);
     }
-    for EngineGroup { selection, images } in
-        engine::group(selected.iter().map(|(image, selection)| (*image, selection)))
-    {
-        let only_for =
-            if images.len() == plan.images.len() { String::new() } else { format!("{}: ", images.join(", ")) };
-        let name = match selection.engine {
-            Engine::Buildx(_) => "docker buildx",
-            Engine::Embedded => "embedded engine",
+    for group in engine::group(selected.iter().map(|(image, selection)| (*image, selection))) {
+        let label = group.selection.engine.label();
+        let used = if group.images.len() == plan.images.len() {
+            format!("{label}: {}", group.selection.why)
+        } else {
+            format!("{}: {label}: {}", group.images.join(", "), group.why_for_listed_images())
         };
-        results.add(CheckResult::ok("engine", format!("{only_for}{name}: {}", selection.why)));
+        results.add(CheckResult::ok("engine", used));
     }
     Ok(builders)
 }
