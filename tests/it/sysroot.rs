@@ -96,7 +96,9 @@ fn copied_libraries_need_packages_and_a_base() {
         (format!("{packages}base = 'x'"), &["publish", "--artifacts", "dist"]),
     ]
     .map(|(config, args)| Project::with_config(&config).run(args).fails(3).finish());
-    snapshot!(seen);
+    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"config\" %}\nCOPY linux/arm64/app /usr/local/bin/\n";
+    let own = Project::with_config(&format!("{packages}base = 'x'\ntemplate = 't.j2'")).file("t.j2", template);
+    snapshot!(seen, own.run(&["plan"]).fails(3).finish());
     let project = Project::with_config(&format!("{packages}base = 'x'"));
     let dockerfile = project.run(&["dockerfile"]).finish().stdout;
     assert!(dockerfile.contains("COPY [\"linux/arm64/libraries\",\"/usr/lib/aarch64-linux-gnu/\"]"), "{dockerfile}");
