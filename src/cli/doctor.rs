@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::tag_args::OverwriteArgs;
 use super::{OutputArgs, SettingsArgs, SmokeArgs};
 
 #[derive(Debug, Args)]
@@ -12,6 +13,8 @@ pub(crate) struct DoctorArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub smoke: SmokeArgs,
+    #[command(flatten)]
+    pub overwrite: OverwriteArgs,
 
     /// Install missing targets, QEMU and a buildx builder, then check again
     #[arg(long)]

@@ -1,4 +1,4 @@
-//! Options of `publish` that permit tags to move where they usually must not.
+//! Options that permit tags to move where they usually must not.
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -6,7 +6,7 @@ use clap::builder::BoolishValueParser;
 use crate::plan::{PlanRequest, TagPermissions};
 
 #[derive(Debug, Args)]
-pub(crate) struct TagArgs {
+pub(crate) struct OverwriteArgs {
     /// Allow immutable tags to move to another image
     ///
     /// By default, publishing another image under the same version is an error.
@@ -18,6 +18,12 @@ pub(crate) struct TagArgs {
         help_heading = "Image"
     )]
     allow_overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TagArgs {
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Allow tags to move to a lower version
     ///
     /// By default, tags such as `latest` stay at the highest version.
@@ -31,10 +37,19 @@ pub(crate) struct TagArgs {
     allow_downgrade: bool,
 }
 
+impl OverwriteArgs {
+    /// Adds this option to a plan request.
+    pub(crate) fn add_to(&self, request: PlanRequest) -> PlanRequest {
+        let tag_permissions = TagPermissions { overwrite: self.allow_overwrite, ..request.tag_permissions };
+        PlanRequest { tag_permissions, ..request }
+    }
+}
+
 impl TagArgs {
     /// Adds these options to a plan request.
     pub(crate) fn add_to(&self, request: PlanRequest) -> PlanRequest {
-        let tag_permissions = TagPermissions { overwrite: self.allow_overwrite, downgrade: self.allow_downgrade };
+        let request = self.overwrite.add_to(request);
+        let tag_permissions = TagPermissions { downgrade: self.allow_downgrade, ..request.tag_permissions };
         PlanRequest { tag_permissions, ..request }
     }
 }

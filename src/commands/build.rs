@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use anyhow::Result;
 
-use super::build_images::build_images;
+use super::build_images::{BuildRun, build_images};
 use super::load_plan::{load_plan, lock_workspace};
 use super::prepare::{LocalChecks, prepare};
 use super::report_output::{output_files, print_report};
@@ -41,7 +41,7 @@ pub(crate) fn build_without_push(plan: &Plan, ui: &Ui) -> Result<Report> {
     let output = threads::scope(&cancel, |stages| {
         // `build` does not upload anything, so the blobs that the engine sends are discarded.
         let (blobs, _) = mpsc::channel();
-        build_images(plan, &prepared, stages, &blobs, &cancel, ui)
+        build_images(plan, &prepared, &BuildRun { stages, registry: &registry, cancel: &cancel }, &blobs, ui)
     })?;
     for (image, built) in prepared.images.iter().zip(&output.images) {
         ui.status("Built", format!("{} in {}, verified", image.name, built.layout.dir));

@@ -4,22 +4,25 @@ use std::sync::mpsc;
 
 use anyhow::Result;
 
+use super::check_images::{self, CheckedImages, check_images};
 use super::findings;
 use super::prepare::Prepared;
 use crate::compile::Artifacts;
+use crate::image::bases::PulledBases;
 use crate::image::buildx::BuildxEngine;
-use crate::image::embedded::{self, PreparedImage, StagedImage};
+use crate::image::embedded::{self, BuildInputs};
 use crate::image::engine::Engine;
-use crate::image::{build_context, export};
+use crate::image::{build_context, export, libraries};
 use crate::oci::cache::Cache;
 use crate::oci::descriptor::ImageBlob;
 use crate::oci::layout::Layout;
 use crate::plan::{Image, Plan};
+use crate::registry::Registry;
 use crate::report::{Report, ReportInputs, ReportedImage, TagOutcome};
 use crate::threads::{CancelToken, Stages};
 use crate::ui::Ui;
 use crate::verify::smoke::{self, SmokeResults};
-use crate::verify::{VerifiedImage, before_compiling, verify_layout};
+use crate::verify::{VerifiedImage, verify_layout};
 
 /// The compiled binaries and the verified images, before anything is tagged.
 pub(crate) struct BuildOutput {
@@ -35,19 +38,20 @@ pub(crate) struct BuiltImage {
     pub smoke: SmokeResults,
 }
 
-/// Builds and verifies all images, and writes the outputs that the plan requests. The embedded engine sends each layer
-/// to `blobs` as soon as the layer is finished, even if cargo is still compiling other binaries. buildx starts only after
-/// all binaries have been compiled.
+/// Builds and verifies all images, and writes the outputs that the plan requests. Bases are pulled, and images checked,
+/// while cargo is compiling. The embedded engine sends each layer to `blobs` as soon as the layer is finished, even if
+/// cargo is still compiling other binaries. buildx starts only after all binaries have been compiled.
 pub(crate) fn build_images<'env>(
     plan: &'env Plan,
     prepared: &'env Prepared,
-    stages: &Stages<'_, 'env>,
+    run: &BuildRun<'_, '_, 'env>,
     blobs: &mpsc::Sender<ImageBlob>,
-    cancel: &'env CancelToken,
     ui: &'env Ui,
 ) -> Result<BuildOutput> {
-    let CompileOutput { artifacts, embedded_layouts } = compile(plan, prepared, stages, blobs, cancel, ui)?;
+    let cancel = run.cancel;
+    let CompileOutput { artifacts, bases, embedded_layouts } = compile_and_build(plan, prepared, run, blobs, ui)?;
     stage_binaries(prepared, &artifacts)?;
+    stage_libraries(prepared, &artifacts, &bases, ui)?;
     let layouts = build_with_buildx(plan, prepared, embedded_layouts, ui)?;
     let images = verify_images(plan, &prepared.images, layouts, &artifacts, cancel, ui)?;
     cancel.check()?;
@@ -59,85 +63,49 @@ pub(crate) fn build_images<'env>(
     Ok(BuildOutput { artifacts, images })
 }
 
+/// What a run of stages shares.
+pub(crate) struct BuildRun<'a, 'scope, 'env> {
+    pub stages: &'a Stages<'scope, 'env>,
+    pub registry: &'a Registry,
+    pub cancel: &'env CancelToken,
+}
+
 /// The compiled binaries, and the layouts that the embedded engine built from them.
 struct CompileOutput {
     artifacts: Artifacts,
+    bases: PulledBases,
     /// The layouts in plan order, without those of images that buildx builds.
     embedded_layouts: Vec<Layout>,
 }
 
-/// Compiles the binaries. The embedded engine builds its images at the same time.
-fn compile<'env>(
+/// Compiles the binaries on another thread. Meanwhile, checks the images, and builds those of the embedded engine.
+fn compile_and_build<'env>(
     plan: &'env Plan,
     prepared: &'env Prepared,
-    stages: &Stages<'_, 'env>,
+    run: &BuildRun<'_, '_, 'env>,
     blobs: &mpsc::Sender<ImageBlob>,
-    cancel: &'env CancelToken,
     ui: &'env Ui,
 ) -> Result<CompileOutput> {
-    let epoch = plan.source_date_epoch;
+    let BuildRun { stages, registry, cancel } = *run;
     let (finished, binaries) = mpsc::channel();
-    let images = embedded::prepare(embedded_images(prepared), &prepared.pulled_bases, epoch)?;
-    check_before_compiling(&images, prepared, ui)?;
-    check_buildx_images(prepared, epoch, ui)?;
-    if images.is_empty() {
-        drop(binaries);
-        let artifacts = prepared.source.binaries(&finished, cancel, ui)?;
-        return Ok(CompileOutput { artifacts, embedded_layouts: Vec::new() });
-    }
-    let compiling = stages.spawn(move || {
+    let compile = move || {
         let artifacts = prepared.source.binaries(&finished, cancel, ui);
         // Record the error before the channel closes; otherwise the layer builder would report missing binaries first.
         artifacts.map_err(|error| cancel.fail(error).into())
-    });
-    let layouts = embedded::build(&images, binaries, blobs, &plan.paths, epoch, cancel, ui);
+    };
+    // Checks take no time if there is nothing to pull, so do not start cargo before them.
+    let (checked, compiling) = if check_images::needs_bases(prepared) {
+        let compiling = stages.spawn(compile);
+        (check_images(plan, prepared, registry, ui).map_err(|error| cancel.fail(error))?, compiling)
+    } else {
+        (check_images(plan, prepared, registry, ui)?, stages.spawn(compile))
+    };
+    let CheckedImages { embedded: images, bases } = checked;
+    let inputs = BuildInputs { paths: &plan.paths, sysroots: prepared.source.sysroots() };
+    let layouts = embedded::build(&images, binaries, blobs, &inputs, plan.source_date_epoch, cancel, ui);
     let layouts = layouts.map_err(|error| cancel.fail(error));
     let artifacts = compiling.join()?;
-    Ok(CompileOutput { artifacts, embedded_layouts: layouts? })
-}
-
-/// Fails if verification would report an error whatever the binaries contain, such as a user that the base lacks.
-fn check_before_compiling(images: &[PreparedImage<'_>], prepared: &Prepared, ui: &Ui) -> Result<()> {
-    for PreparedImage { image, platforms, .. } in images {
-        let mut errors = Vec::new();
-        for platform in platforms {
-            let loads_glibc = prepared.source.loads_glibc(&platform.build);
-            errors.extend(before_compiling::check(image, platform, loads_glibc)?);
-        }
-        findings::print_and_check(&image.name, errors.iter(), ui)?;
-    }
-    Ok(())
-}
-
-/// Checks the images that buildx builds like [`check_before_compiling`]. Skips images that only a builder can evaluate.
-fn check_buildx_images(prepared: &Prepared, source_date_epoch: u64, ui: &Ui) -> Result<()> {
-    let bases = &prepared.pulled_bases;
-    for staged in images_built_by(prepared, |engine| *engine != Engine::Embedded) {
-        let has_bases = staged.image.platforms.iter().all(|platform| {
-            platform.base == "scratch" || bases.contains_key(&(platform.base.clone(), platform.platform))
-        });
-        if !has_bases {
-            continue;
-        }
-        if let Ok(images) = embedded::prepare([staged], bases, source_date_epoch) {
-            check_before_compiling(&images, prepared, ui)?;
-        }
-    }
-    Ok(())
-}
-
-/// Returns the images that the embedded engine builds.
-fn embedded_images(prepared: &Prepared) -> impl Iterator<Item = StagedImage<'_>> {
-    images_built_by(prepared, |engine| *engine == Engine::Embedded)
-}
-
-fn images_built_by(prepared: &Prepared, is_engine: fn(&Engine) -> bool) -> impl Iterator<Item = StagedImage<'_>> {
-    let images = prepared.images.iter().zip(&prepared.staged).zip(&prepared.engines).enumerate();
-    images.filter(move |(_, (_, engine))| is_engine(engine)).map(|(index, ((image, staged), _))| StagedImage {
-        index,
-        image,
-        staged,
-    })
+    Ok(CompileOutput { artifacts, embedded_layouts: layouts?, bases })
 }
 
 /// Builds the images that need buildx, and returns the layouts of all images in plan order.
@@ -161,6 +129,25 @@ fn build_with_buildx(plan: &Plan, prepared: &Prepared, embedded_layouts: Vec<Lay
 fn stage_binaries(prepared: &Prepared, artifacts: &Artifacts) -> Result<()> {
     let mut images = prepared.images.iter().zip(&prepared.staged);
     images.try_for_each(|(image, staged)| build_context::stage_binaries(image, artifacts, &staged.dir))
+}
+
+/// Copies libraries into the build contexts of images with `copy-libraries`, and prints their names.
+fn stage_libraries(prepared: &Prepared, artifacts: &Artifacts, bases: &PulledBases, ui: &Ui) -> Result<()> {
+    for (image, staged) in prepared.images.iter().zip(&prepared.staged) {
+        for platform in image.platforms.iter().filter(|platform| platform.copy_libraries) {
+            let base = bases.get(&(platform.base.clone(), platform.platform)).map(|base| &base.rootfs);
+            let sysroot = prepared.source.sysroots().get(&platform.build.triple);
+            let keys = platform.binaries.iter().map(|binary| (platform.build.clone(), binary.clone()));
+            let elves = keys.filter_map(|key| artifacts.get(&key)).map(|artifact| &artifact.elf);
+            let libraries = libraries::to_copy(elves, base, sysroot)?;
+            build_context::stage_libraries(platform, &libraries, &staged.dir)?;
+            let names: Vec<&str> = libraries.iter().map(|library| library.name.as_str()).collect();
+            if !names.is_empty() {
+                ui.status("Copying", format!("{} into {} for {}", names.join(", "), image.name, platform.platform));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn verify_images(
@@ -202,7 +189,7 @@ impl BuildOutput {
             images,
             artifacts: &self.artifacts,
             source: &prepared.source,
-            bases: &prepared.bases,
+            bases: &prepared.bases.pinned,
             only_loaded,
         })
     }

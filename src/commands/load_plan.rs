@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use crate::cli::{SettingsArgs, environment};
 use crate::error::{Class, Failure};
 use crate::fs;
-use crate::plan::{self, ConfigSources, Output, Paths, Plan, PlanRequest, Workspace, check_features, git_tags};
+use crate::plan::{self, ConfigSources, Output, Paths, Plan, PlanRequest, Workspace, check_features, ci_tag};
 use crate::timings::Phase;
 use crate::ui::Ui;
 
@@ -25,7 +25,7 @@ pub(crate) fn load_plan(args: &SettingsArgs, request: PlanRequest) -> Result<Pla
     let written = request.artifacts.iter().chain(&request.written_files).map(Utf8PathBuf::as_path).chain(outputs);
     let ignored: Vec<Utf8PathBuf> =
         written.map(|path| current_dir.join(path)).chain([workspace.target_dir.clone()]).collect();
-    let ci_tag = git_tags::ci_tag(|name| std::env::var(name).ok());
+    let ci_tag = ci_tag::ci_tag(|name| std::env::var(name).ok());
     let checkout = plan::git::checkout(&workspace.root, &ignored, ci_tag)?;
     let request = PlanRequest { source_date_epoch, cache_dir, ..request };
     let plan = plan::resolve(&workspace, &sources, &checkout, &request)?;

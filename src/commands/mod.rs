@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod build_images;
+pub(crate) mod check_images;
 pub(crate) mod compile;
 pub(crate) mod completions;
 pub(crate) mod dockerfile;

@@ -5,8 +5,8 @@ use anyhow::Result;
 use crate::compile::{ArtifactSource, CompileRequest};
 use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::dockerfile::render::Dockerfile;
-use crate::error::{Class, Failure, failure_class};
-use crate::image::bases::{self, PulledBases, ResolvedBases};
+use crate::error::Failure;
+use crate::image::bases::{self, ResolvedBases};
 use crate::image::build_context::{self, StagedContext, context_dir};
 use crate::image::buildx::qemu;
 use crate::image::engine::{self, Engine, EngineRequest, EngineSelection};
@@ -105,11 +105,11 @@ pub(crate) fn check_emulation<'a>(
 pub(crate) struct Prepared {
     /// The images of the plan, with labels and annotations that record the names and digests of their base images.
     pub images: Vec<Image>,
-    pub bases: PinnedBases,
+    pub bases: ResolvedBases,
     /// The images' engines, in plan order.
     pub engines: Vec<Engine>,
-    /// The base images of the images that the embedded engine builds, and of those that can be checked before compiling.
-    pub pulled_bases: PulledBases,
+    /// For each image, in plan order, whether its files and its configuration are known without a builder.
+    pub is_predictable: Vec<bool>,
     pub source: ArtifactSource,
     pub loader: Option<ImageLoader>,
     /// The images' staged build contexts, in plan order.
@@ -122,7 +122,8 @@ pub(crate) fn prepare(plan: &Plan, preflight: LocalChecks, registry: &Registry, 
     let LocalChecks { engines, dockerfiles, loader, source } = preflight;
     let bases = bases::pin(&plan.images, registry, ui)?;
     check_emulation(&plan.images, &dockerfiles, &engines, ui)?;
-    let pulled_bases = pull_bases(plan, &engines, &dockerfiles, &bases, registry, ui)?;
+    let request = engine_request(plan, &dockerfiles);
+    let is_predictable = (0..plan.images.len()).map(|index| request.is_predictable(index)).collect();
     let images = bases.pinned.with_base_labels(&plan.images);
     let dockerfiles = render_pinned(&images, dockerfiles, &bases, plan)?;
     let source = ui.timed(Phase::Prepare, "standard libraries and sysroots", || source.install_missing(ui))?;
@@ -132,37 +133,7 @@ pub(crate) fn prepare(plan: &Plan, preflight: LocalChecks, registry: &Registry, 
             embedded::check_scratch_image(image, staged, plan.source_date_epoch)?;
         }
     }
-    Ok(Prepared { images, bases: bases.pinned, engines, pulled_bases, source, loader, staged })
-}
-
-/// Pulls the bases of the images that the embedded engine builds. Also tries to pull the bases of images that buildx
-/// builds but whose Dockerfiles do not need a builder, so that they can be checked before compiling.
-fn pull_bases(
-    plan: &Plan,
-    engines: &[Engine],
-    dockerfiles: &[Dockerfile],
-    bases: &ResolvedBases,
-    registry: &Registry,
-    ui: &Ui,
-) -> Result<PulledBases> {
-    let request = engine_request(plan, dockerfiles);
-    let (mut to_build, mut to_check) = (Vec::new(), Vec::new());
-    for (index, (image, engine)) in plan.images.iter().zip(engines).enumerate() {
-        match engine {
-            Engine::Embedded => to_build.push(image),
-            Engine::Buildx(_) if matches!(request.needs_buildx(index), Ok(None)) => to_check.push(image),
-            Engine::Buildx(_) => {}
-        }
-    }
-    let cache = Cache::new(&plan.paths.cache_dir);
-    let mut pulled = bases::pull(&to_build, bases, registry, &cache, ui)?;
-    match bases::pull(&to_check, bases, registry, &cache, ui) {
-        Ok(others) => pulled.extend(others),
-        Err(error) if failure_class(&error) == Class::Interrupted => return Err(error),
-        // buildx may support the base, and reports the error otherwise.
-        Err(_) => {}
-    }
-    Ok(pulled)
+    Ok(Prepared { images, bases, engines, is_predictable, source, loader, staged })
 }
 
 /// Renders the Dockerfiles of images with pinned bases again, because templates can use the digests. The first

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use anyhow::Result;
 
 use super::build::build_without_push;
-use super::build_images::{BuildOutput, BuiltImage, build_images};
+use super::build_images::{BuildOutput, BuildRun, BuiltImage, build_images};
 use super::load_plan::{load_plan, lock_workspace};
 use super::prepare::{LocalChecks, prepare};
 use super::report_output::{output_files, print_report};
@@ -14,7 +14,7 @@ use crate::cli::PublishArgs;
 use crate::oci::digest::shorten_digest;
 use crate::plan::{Image, Plan, PlanRequest, TagPermissions};
 use crate::publish::push_access::check_push_access;
-use crate::publish::tag_decision::{KeptVersions, PublishedImage, TagDecision};
+use crate::publish::tag_decision::{ComparedVersions, TagDecision, TagImage};
 use crate::publish::tags::{self, TagMove};
 use crate::publish::upload;
 use crate::registry::Registry;
@@ -48,16 +48,15 @@ fn push(plan: &Plan, ui: &Ui) -> Result<Report> {
     let preflight = LocalChecks::run(plan, ui)?;
     let _lock = lock_workspace(&plan.paths, ui)?;
     check_push_access(&plan.images, &registry, ui)?;
-    ui.timed(Phase::Prepare, "immutable tags", || {
-        tags::check_revisions(&plan.images, plan.tag_permissions, &registry)
-    })?;
+    ui.timed(Phase::Prepare, "immutable tags", || check_immutable_tags(plan, &registry))?;
     let prepared = prepare(plan, preflight, &registry, ui)?;
     let images = &prepared.images;
 
     let output = threads::scope(&cancel, |stages| {
         let (blobs, queue) = mpsc::channel();
         let uploading = stages.spawn(|| upload::upload_blobs(images, queue, &registry, ui.timings(), &cancel));
-        let output = build_images(plan, &prepared, stages, &blobs, &cancel, ui)?;
+        let run = BuildRun { stages, registry: &registry, cancel: &cancel };
+        let output = build_images(plan, &prepared, &run, &blobs, ui)?;
         for (index, (image, built)) in images.iter().zip(&output.images).enumerate() {
             image.repositories.iter().for_each(|repository| ui.status("Pushing", repository));
             upload::queue_layout(index, &built.layout, &blobs)?;
@@ -77,6 +76,14 @@ fn push(plan: &Plan, ui: &Ui) -> Result<Report> {
     Ok(output.report(plan, &prepared, moved, false))
 }
 
+/// Fails if a version has already been published from another commit and must not be overwritten.
+fn check_immutable_tags(plan: &Plan, registry: &Registry) -> Result<()> {
+    if plan.tag_permissions.overwrite {
+        return Ok(());
+    }
+    tags::find_other_revisions(&plan.images, registry)?.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
 /// Pushes an image's manifests by digest, and verifies that the registries serve them. Does not move any tags.
 fn push_manifests(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<()> {
     for repository in &image.repositories {
@@ -91,7 +98,7 @@ fn push_manifests(image: &Image, built: &BuiltImage, registry: &Registry, ui: &U
 }
 
 /// Returns the images that were built, in the form that decisions about their tags require.
-fn new_images(images: &[Image], output: &BuildOutput) -> Vec<PublishedImage> {
+fn new_images(images: &[Image], output: &BuildOutput) -> Vec<TagImage> {
     let mut new = Vec::new();
     for (image, built) in images.iter().zip(&output.images) {
         let digests = &built.verified.digests;
@@ -110,34 +117,43 @@ fn move_tags(
 ) -> Result<Vec<Vec<TagOutcome>>> {
     let new = new_images(images, output);
     let moves = ui.timed(Phase::Publish, "tags", || tags::decide_moves(images, &new, permissions, registry))?;
+    let mut sent = Vec::new();
+    for tag_move in &moves {
+        let index = tag_move.tag.image;
+        if let Err(error) = move_tag(tag_move, &images[index], &output.images[index], registry, ui) {
+            return Err(tags::restore(&sent, error, registry));
+        }
+        if tag_move.is_sent() {
+            sent.push(tag_move);
+        }
+    }
     let mut outcomes = vec![Vec::new(); images.len()];
     for tag_move in moves {
         let index = tag_move.tag.image;
-        outcomes[index].push(move_tag(tag_move, &images[index], &output.images[index], registry, ui)?);
+        outcomes[index].push(TagOutcome::new(tag_move, &output.images[index].verified.digests.image));
     }
     Ok(outcomes)
 }
 
 /// Moves a tag, and warns about platforms that the tag will no longer include.
-fn move_tag(tag_move: TagMove, image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<TagOutcome> {
-    let reference = tag_move.tag.reference.clone();
+fn move_tag(tag_move: &TagMove, image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<()> {
+    let reference = &tag_move.tag.reference;
     let _tagging = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
     let lost = tag_move.lost_platforms(image);
     if !lost.is_empty() {
         ui.warning(format!("{reference} will no longer include {}", lost.join(", ")));
     }
-    match &tag_move.decision {
-        TagDecision::Keep(KeptVersions { published, new }) => ui.note(format!(
+    match (&tag_move.decision, &tag_move.existing) {
+        (TagDecision::KeepHigherVersion(ComparedVersions { published, new }), _) => ui.note(format!(
             "not moving {reference} from {published} down to {new} (pass `--allow-downgrade` to move it)"
         )),
-        _ => {
-            let existing = tag_move.existing.as_ref().filter(|_| tag_move.decision == TagDecision::Move);
-            let replaced = existing.map(|existing| format!(" (was {})", shorten_digest(&existing.digest)));
-            ui.status("Tagging", format!("{reference}{}", replaced.unwrap_or_default()));
+        (TagDecision::Unchanged, _) => ui.status("Unchanged", reference),
+        (TagDecision::Move, Some(existing)) => {
+            ui.status("Tagging", format!("{reference} (was {})", shorten_digest(&existing.image.digest)));
         }
+        (TagDecision::Create | TagDecision::Move, _) => ui.status("Tagging", reference),
     }
-    tag_move.execute(&built.layout, registry)?;
-    Ok(TagOutcome::new(tag_move, &built.verified.digests.image))
+    tag_move.execute(&built.layout, registry)
 }
 
 /// Checks that the tags that were published point to their images.

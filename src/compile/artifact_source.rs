@@ -1,11 +1,13 @@
 //! Provides the binaries for a run, either by compiling them with cargo or by reading them from bundles.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc;
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use super::bundle::Bundles;
+use super::facts::Sysroot;
 use super::linker::types::Linker;
 use super::toolchain::Toolchain;
 use super::{Artifacts, CompileRequest, CompiledBinary, run};
@@ -77,6 +79,15 @@ impl ArtifactSource {
                 }
                 Ok(bundles.artifacts.clone())
             }
+        }
+    }
+
+    /// Returns the sysroots with libraries for the target triples. Empty for bundles.
+    pub(crate) fn sysroots(&self) -> &BTreeMap<String, Sysroot> {
+        static NONE: BTreeMap<String, Sysroot> = BTreeMap::new();
+        match self {
+            ArtifactSource::Cargo(toolchain) => &toolchain.facts.sysroots,
+            ArtifactSource::Bundles(_) => &NONE,
         }
     }
 

@@ -13,6 +13,11 @@ pub(crate) struct PackagedLibrary {
 }
 
 impl PackagedLibrary {
+    /// Returns the `-l` and pkg-config names of the library.
+    pub(crate) fn library_names(&self) -> impl Iterator<Item = &'static str> {
+        self.names.iter().copied().filter(|name| !name.ends_with('/') && !name.ends_with(".h"))
+    }
+
     /// Returns hints for getting the library for a target: building it from source, installing the Debian package, or
     /// using glibc instead of musl.
     pub(crate) fn hints(&self, is_musl: bool, is_host: bool) -> Vec<String> {

@@ -14,6 +14,8 @@ use super::linked_libraries::{self, C_BUILDERS, SystemLibrary};
 pub(crate) struct DependencySummary {
     /// Number of packages to compile for the target and the host. A package that is compiled for both counts twice.
     pub packages: usize,
+    /// A package that rustc needs very much memory for.
+    pub huge_crate: Option<String>,
     /// A package whose build script compiles C or C++.
     pub needs_c: Option<String>,
     /// Whether a build script runs bindgen.
@@ -35,6 +37,9 @@ pub(crate) struct Jemalloc {
     /// Whether the build script reads target-specific variables in addition to the global ones.
     pub per_target: bool,
 }
+
+/// Crates that rustc needs 5 GB of memory or more for.
+const HUGE_CRATES: [&str; 3] = ["aws-sdk-ec2", "aws-sdk-quicksight", "aws-sdk-sagemaker"];
 
 /// Crates that provide a global allocator.
 const ALLOCATORS: [&str; 9] = [
@@ -107,6 +112,9 @@ impl DependencySummary {
     /// Records a dependency that is compiled for the target.
     fn add_target_dependency(&mut self, id: &PackageId, graph: &DependencyGraph<'_>, triple: &str) {
         let name = graph.name(id);
+        if self.huge_crate.is_none() && HUGE_CRATES.contains(&name) {
+            self.huge_crate = Some(name.to_owned());
+        }
         if self.allocator.is_none() && ALLOCATORS.contains(&name) {
             self.allocator = Some(name.to_owned());
         }

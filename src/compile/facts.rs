@@ -65,7 +65,7 @@ pub(crate) struct HostTools {
     /// Whether zig is on PATH or installed as the `ziglang` Python package. Always false if no build could need zig.
     pub has_zig: bool,
     pub cross: Option<Cross>,
-    /// The memory in bytes that programs can allocate without swapping, if known.
+    /// The memory in bytes that programs can allocate without swapping, if known. Respects the limits of the container.
     pub available_memory: Option<u64>,
     /// A program that is required for creating sysroots but is not installed.
     pub missing_for_sysroots: Option<&'static str>,
@@ -79,6 +79,9 @@ pub(crate) struct UserEnv {
     pub rustflags: Option<Vec<String>>,
     /// The names of the variables that are set in the environment or in cargo's `[env]` table.
     pub variables: BTreeSet<String>,
+    /// The maximum number of rustc processes, from CARGO_BUILD_JOBS or cargo's configuration. A negative number is
+    /// subtracted from the number of cores.
+    pub jobs: Option<i32>,
     /// The rustc wrapper for workspace members, from the environment or cargo's configuration.
     pub workspace_wrapper: Option<String>,
     /// The directories whose paths are replaced in binaries, so that builds are reproducible and images reveal no local
@@ -150,6 +153,8 @@ pub(crate) struct Sysroot {
     pub multiarch: String,
     /// All packages requested by builds for this triple.
     pub packages: BTreeSet<String>,
+    /// Whether images contain libraries of the packages, which then need the libraries that those depend on.
+    pub is_copied: bool,
 }
 
 /// The facts about one build: its settings, its target, its dependencies, and the user's environment.
@@ -196,9 +201,17 @@ impl<'a> BuildFacts<'a> {
     /// Reports whether programs are certain to load glibc with its default loader: no flag links them statically or sets
     /// another loader.
     pub(crate) fn loads_glibc(&self) -> bool {
+        /// Parts of flags that link statically, set another loader, or leave out the start files.
+        const OTHER: [&str; 4] = ["-static", "dynamic-linker", "-nostartfiles", "-nostdlib"];
         let mut flags = self.settings.rustflags.iter().chain(&self.target.rustflags);
-        let is_default = !flags.any(|flag| flag.contains("crt-static") || flag.contains("dynamic-linker"));
+        let is_default = !flags.any(|flag| OTHER.iter().any(|part| flag.contains(part)));
         self.triple().contains("-linux-gnu") && is_default && !self.links_statically()
+    }
+
+    /// Returns the flags for rustc, from the user and from the build's settings.
+    pub(crate) fn rustflags(&self) -> impl Iterator<Item = &'a String> {
+        let from_env = self.env.rustflags.iter().flatten();
+        self.settings.rustflags.iter().chain(from_env).chain(&self.target.rustflags)
     }
 
     /// Reports whether the user's or the build's flags request static linking of the C library.
@@ -206,5 +219,28 @@ impl<'a> BuildFacts<'a> {
         let from_env = self.env.rustflags.iter().flatten();
         let mut flags = self.settings.rustflags.iter().chain(from_env).chain(&self.target.global_rustflags);
         flags.any(|flag| flag.contains("+crt-static"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_decide_whether_programs_load_glibc() {
+        for (flags, expected) in [
+            (&[][..], true),
+            (&["-Copt-level=3"], true),
+            (&["-Ctarget-feature=+crt-static"], false),
+            (&["-C", "link-arg=-static"], false),
+            (&["-Clink-args=-static-pie"], false),
+            (&["-Clink-arg=-nostartfiles"], false),
+            (&["-Clink-arg=-Wl,--dynamic-linker=/ld.so"], false),
+        ] {
+            let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+            let triple = "x86_64-unknown-linux-gnu".to_owned();
+            let settings = BuildSettings { triple, rustflags: flags, ..BuildSettings::default() };
+            assert_eq!(Facts::default().build(&settings).loads_glibc(), expected, "{:?}", settings.rustflags);
+        }
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct SystemLibrary {
     pub debian: Option<&'static str>,
     /// The Cargo.toml line that makes a crate build the library from source.
     pub vendored: Option<&'static str>,
+    /// Whether the build script uses a crate that searches for system libraries.
+    pub is_searched: bool,
     /// Whether the package is the one on crates.io, and not a patched copy.
     pub is_from_crates_io: bool,
 }
@@ -51,6 +53,7 @@ pub(crate) fn linked_by(package: &Package, node: &Node, build_dependencies: &[&s
         links: links.to_owned(),
         debian: library.map(|library| library.package),
         vendored: library.and_then(|library| library.vendored),
+        is_searched: searches,
         is_from_crates_io: package.source.as_ref().is_some_and(cargo_metadata::Source::is_crates_io),
     })
 }

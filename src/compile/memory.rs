@@ -1,32 +1,77 @@
 //! Warns if the machine may run out of memory while it compiles for several targets at the same time.
 
+use camino::Utf8Path;
+
 /// Memory that one rustc process may need for a large crate.
 const BYTES_PER_LARGE_CRATE: u64 = 3 << 30;
+/// Memory that one rustc process may need for a huge crate. For aws-sdk-ec2, it needs 7.4 GB.
+const BYTES_PER_HUGE_CRATE: u64 = 8 << 30;
 /// Number of packages from which a build is likely to contain large crates.
 const MANY_PACKAGES: usize = 200;
 
-/// Returns the memory in bytes that programs can allocate without swapping. `None` on machines without /proc/meminfo.
+/// Returns the memory in bytes that programs can allocate without swapping: what the machine has available, or the limit
+/// of the container if that is lower. `None` on machines without /proc/meminfo.
 pub(crate) fn available() -> Option<u64> {
-    parse(&fs_err::read_to_string("/proc/meminfo").ok()?)
+    let available = parse_meminfo(&fs_err::read_to_string("/proc/meminfo").ok()?)?;
+    Some(container_limit().map_or(available, |limit| limit.min(available)))
 }
 
-fn parse(meminfo: &str) -> Option<u64> {
+fn parse_meminfo(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }
 
-/// Returns a note if cargo may compile a large crate for several targets at once and `available` memory is short.
-/// `packages` is the number of packages of the largest build, and `jobs` the maximum number of rustc processes.
-pub(crate) fn note(available: u64, targets: usize, packages: usize, jobs: usize) -> Option<String> {
+/// Returns the lowest memory limit of the process's control group (version 2) and its parents.
+fn container_limit() -> Option<u64> {
+    let groups = fs_err::read_to_string("/proc/self/cgroup").ok()?;
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let limit = |group: &Utf8Path| {
+        let file = Utf8Path::new("/sys/fs/cgroup").join(group).join("memory.max");
+        fs_err::read_to_string(file).ok()?.trim().parse::<u64>().ok()
+    };
+    Utf8Path::new(group).ancestors().filter_map(limit).min()
+}
+
+/// Returns the maximum number of rustc processes. A negative `requested` number is subtracted from the number of cores,
+/// as in cargo's `build.jobs`.
+pub(crate) fn jobs(requested: Option<i32>, cores: usize) -> usize {
+    match requested {
+        None | Some(0) => cores,
+        Some(jobs) if jobs < 0 => cores.saturating_sub(jobs.unsigned_abs() as usize).max(1),
+        Some(jobs) => jobs.unsigned_abs() as usize,
+    }
+}
+
+/// What determines how much memory a build needs at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MemoryUse<'a> {
+    /// Available memory in bytes.
+    pub available: u64,
+    /// Number of targets that cargo compiles for at the same time.
+    pub targets: usize,
+    /// Number of packages of the largest build.
+    pub packages: usize,
+    /// A package that rustc needs very much memory for.
+    pub huge_crate: Option<&'a str>,
+    /// Maximum number of rustc processes.
+    pub jobs: usize,
+}
+
+/// Returns a note if cargo may compile a large crate for several targets at once and memory is short.
+pub(crate) fn note(memory: &MemoryUse<'_>) -> Option<String> {
+    let MemoryUse { available, targets, packages, huge_crate, jobs } = *memory;
     let at_once = targets.min(jobs);
-    if at_once < 2 || packages < MANY_PACKAGES || available >= BYTES_PER_LARGE_CRATE * at_once as u64 {
+    let needed = if huge_crate.is_some() { BYTES_PER_HUGE_CRATE } else { BYTES_PER_LARGE_CRATE };
+    let has_large_crates = huge_crate.is_some() || packages >= MANY_PACKAGES;
+    if at_once < 2 || !has_large_crates || available >= needed * at_once as u64 {
         return None;
     }
     Some(format!(
-        "only {:.1} GB of memory are available, but cargo compiles large crates for {targets} targets at the same time; \
-         if rustc is killed, run fewer jobs with `-j 1`, or compile each platform on its own runner with `cargo multiarch \
-         compile --platform`",
-        available as f64 / 1e9
+        "only {:.1} GB of memory is available, but cargo compiles {} for {targets} targets at the same time; if rustc is \
+         killed, run fewer jobs with `-j 1`, or compile each platform on its own runner with `cargo multiarch compile \
+         --platform`",
+        available as f64 / 1e9,
+        huge_crate.unwrap_or("large crates")
     ))
 }
 
@@ -37,24 +82,38 @@ mod tests {
     #[test]
     fn reads_available_memory() {
         let meminfo = "MemTotal:       16384000 kB\nMemFree:          100000 kB\nMemAvailable:    2000000 kB\n";
-        assert_eq!(parse(meminfo), Some(2_048_000_000));
-        assert_eq!(parse("MemTotal: 1 kB\n"), None);
+        assert_eq!(parse_meminfo(meminfo), Some(2_048_000_000));
+        assert_eq!(parse_meminfo("MemTotal: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn jobs_are_counted_as_cargo_does() {
+        for (requested, expected) in [(None, 4), (Some(1), 1), (Some(9), 9), (Some(-1), 3), (Some(-9), 1), (Some(0), 4)]
+        {
+            assert_eq!(jobs(requested, 4), expected, "{requested:?}");
+        }
     }
 
     #[test]
     fn notes_only_large_builds_for_several_targets() {
         const SHORT: u64 = 2_000_000_000;
-        for (available, targets, packages, jobs, is_noted) in [
-            (SHORT, 2, 300, 8, true),
-            (SHORT, 2, 300, 1, false),
-            (SHORT, 1, 300, 8, false),
-            (SHORT, 2, 50, 8, false),
-            (64 << 30, 2, 300, 8, false),
-            (8 << 30, 2, 300, 8, false),
-            (8 << 30, 4, 300, 8, true),
+        let ec2 = Some("aws-sdk-ec2");
+        for (available, targets, packages, huge_crate, jobs, is_noted) in [
+            (SHORT, 2, 300, None, 8, true),
+            (SHORT, 2, 300, None, 1, false),
+            (SHORT, 1, 300, None, 8, false),
+            (SHORT, 2, 50, None, 8, false),
+            (64 << 30, 2, 300, None, 8, false),
+            (8 << 30, 2, 300, None, 8, false),
+            (8 << 30, 4, 300, None, 8, true),
+            // Two rustc processes that need 7.4 GB each.
+            (15 << 30, 2, 300, ec2, 8, true),
+            (15 << 30, 2, 50, ec2, 8, true),
+            (16 << 30, 2, 300, ec2, 8, false),
+            (15 << 30, 1, 300, ec2, 8, false),
         ] {
-            let note = note(available, targets, packages, jobs);
-            assert_eq!(note.is_some(), is_noted, "{available} {targets} {packages} {jobs}");
+            let memory = MemoryUse { available, targets, packages, huge_crate, jobs };
+            assert_eq!(note(&memory).is_some(), is_noted, "{memory:?}");
         }
     }
 }

@@ -94,7 +94,7 @@ mod tests {
             CargoRun {
                 shared: settings.clone(),
                 binaries: binaries.clone().into(),
-                builds: vec![Build { settings, platforms, binaries: binaries.into() }],
+                builds: vec![Build { settings, platforms, copies_libraries: false, binaries: binaries.into() }],
                 by_cross: false,
             }
         };

@@ -12,10 +12,11 @@ use super::expected_linking::{self, ExpectedLinking};
 use super::facts::Facts;
 use super::linker::types::{Linker, LinkerSelection};
 use super::linker::{self, known_issue_check, system_library_check};
+use super::memory::{self, MemoryUse};
 use super::probe::{self, Probed};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::apt;
-use super::{CompileRequest, c_env_files, memory, std_library, target_cpu};
+use super::{CompileRequest, c_env_files, std_library, target_cpu};
 use crate::elf::linking::SymbolKind;
 use crate::plan::{Build, BuildSettings};
 use crate::process::Cmd;
@@ -140,9 +141,15 @@ impl Toolchain {
 /// Returns a note if memory may be too short to compile for all targets at the same time.
 fn memory_note(request: &CompileRequest, facts: &Facts) -> Option<String> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let jobs = request.options.jobs.map_or(cores, |jobs| usize::try_from(jobs).unwrap_or(cores));
-    let packages = facts.dependencies.values().map(|summary| summary.packages).max().unwrap_or_default();
-    memory::note(facts.tools.available_memory?, request.triples().len(), packages, jobs)
+    let requested = request.options.jobs.and_then(|jobs| i32::try_from(jobs).ok()).or(facts.env.jobs);
+    let mut summaries = facts.dependencies.values();
+    memory::note(&MemoryUse {
+        available: facts.tools.available_memory?,
+        targets: request.triples().len(),
+        packages: facts.dependencies.values().map(|summary| summary.packages).max().unwrap_or_default(),
+        huge_crate: summaries.find_map(|summary| summary.huge_crate.as_deref()),
+        jobs: memory::jobs(requested, cores),
+    })
 }
 
 fn uses_cross(linkers: &BTreeMap<BuildSettings, LinkerSelection>) -> bool {

@@ -137,6 +137,9 @@ pub(crate) struct Config {
     pub build_env: IndexMap<String, String>,
     /// Debian packages to compile against, such as `libssl-dev`. Requires `libc = "gnu"`.
     pub sysroot_packages: Option<Vec<String>>,
+    /// Copy the shared libraries from `sysroot-packages` that the binaries load and the base lacks into
+    /// `/usr/lib/<architecture>-linux-gnu`, as in Debian.
+    pub copy_libraries: Option<bool>,
     /// Linker to use.
     #[cfg_attr(test, schemars(extend("x-default" = "chosen automatically")))]
     pub linker: Option<LinkerChoice>,
@@ -319,7 +322,7 @@ impl Config {
         }
         fields! {
             replace: registry platforms tags index immutable_tags allow_tag_mismatch bins base template files directories ca_certificates timezones entrypoint cmd expose volumes user workdir stop_signal
-                healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages linker glibc build_std auditable locked
+                healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages copy_libraries linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args
                 allow deny_needed static_only non_root_only max_size require_labels require_annotations smoke;
             merge: capabilities env labels annotations build_env build_args;

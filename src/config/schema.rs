@@ -26,6 +26,7 @@ pub(crate) fn defaults() -> Config {
         immutable-tags = ["{{version}}"]
         allow-tag-mismatch = false
         timezones = false
+        copy-libraries = false
         user = "65532:65532"
         profile = "release"
         all-features = false

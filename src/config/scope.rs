@@ -16,11 +16,10 @@ pub(crate) enum Scope {
 }
 
 /// Keys that can only be set for the whole workspace.
-const WORKSPACE_KEYS: [&str; 6] =
-    ["allow-tag-mismatch", "auditable", "engine", "insecure-registries", "builder", "locked"];
+const WORKSPACE_KEYS: [&str; 5] = ["allow-tag-mismatch", "auditable", "insecure-registries", "builder", "locked"];
 
 /// Keys that cannot be set per platform.
-const IMAGE_KEYS: [&str; 27] = [
+const IMAGE_KEYS: [&str; 28] = [
     "registry",
     "platforms",
     "tags",
@@ -31,6 +30,7 @@ const IMAGE_KEYS: [&str; 27] = [
     "annotations",
     "ca-certificates",
     "timezones",
+    "engine",
     "compression",
     "compression-level",
     "allow",
@@ -111,6 +111,8 @@ mod tests {
             ),
             ("[images.a.platform.'linux/arm64']\nbase = 'b'\n[images.b]\ntags = ['b']", Scope::Package, None),
             ("locked = false", Scope::Package, Some("locked")),
+            ("engine = 'auto'\n[images.a]\nengine = 'buildx'", Scope::Package, None),
+            ("[platform.'linux/arm64']\nengine = 'auto'", Scope::Workspace, Some("platform.\"linux/arm64\".engine")),
             ("locked = false\nengine = 'auto'\n[images.a]\nsmoke = []", Scope::Workspace, None),
         ] {
             let config = toml::from_str(text).unwrap();

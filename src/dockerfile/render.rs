@@ -226,7 +226,7 @@ pub(crate) fn copied_directories(platform: &ImagePlatform) -> Vec<CopiedFile> {
     copied
 }
 
-/// Returns the files below `rootfs` that a platform's configuration adds: CA certificates and time zones.
+/// Returns the files that a platform's configuration adds: CA certificates, time zones and libraries.
 pub(crate) fn system_files(platform: &ImagePlatform) -> Vec<CopiedFile> {
     let mut files = Vec::new();
     if !platform.ca_certificates.is_empty() {
@@ -235,7 +235,15 @@ pub(crate) fn system_files(platform: &ImagePlatform) -> Vec<CopiedFile> {
     if platform.timezones {
         files.push(CopiedFile::from_rootfs(ZONEINFO));
     }
+    files.extend(copied_libraries(platform));
     files
+}
+
+/// Returns the directory of libraries to copy. It is filled when the binaries have been compiled.
+pub(crate) fn copied_libraries(platform: &ImagePlatform) -> Option<CopiedFile> {
+    let debian = platform.platform.debian().filter(|_| platform.copy_libraries)?;
+    let (name, target) = ("libraries".to_owned(), format!("/usr/lib/{}/", debian.library_dir));
+    Some(CopiedFile { source: format!("{}/{name}", platform.platform), name, target, mode: None, owner: None })
 }
 
 /// Returns the build-context paths of all binaries in an image.

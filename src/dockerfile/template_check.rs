@@ -24,7 +24,10 @@ pub(crate) fn check(template: &TemplateText, text: &str, platform: &ImagePlatfor
         check_keywords(template, &instructions)?;
     }
     match &platform.template {
-        Template::File(_) => check_configured_keys(name, &instructions, &platform.container.explicit_keys),
+        Template::File(_) => {
+            check_libraries(name, &instructions, platform)?;
+            check_configured_keys(name, &instructions, &platform.container.explicit_keys)
+        }
         Template::BuiltIn(_) => Ok(()),
     }
 }
@@ -40,6 +43,17 @@ fn check_keywords(template: &TemplateText, instructions: &[InstructionText<'_>])
             INSTRUCTIONS.iter().copied(),
             "known instructions",
         ))
+}
+
+/// Returns an error if the template does not copy the libraries that the configuration requests.
+fn check_libraries(name: &str, instructions: &[InstructionText<'_>], platform: &ImagePlatform) -> Result<(), Failure> {
+    let source = format!("{}/libraries", platform.platform);
+    let is_copied = instructions.iter().any(|copy| copy.is("COPY") && copy.text.contains(&source));
+    if !platform.copy_libraries || is_copied {
+        return Ok(());
+    }
+    let message = format!("{name}: the configuration sets copy-libraries, but the template does not copy '{source}'");
+    Err(Failure::new(Class::Config, message).hint("add `{% include \"contents\" %}` to the template"))
 }
 
 /// Returns an error if the template ignores a key that is set in the configuration.

@@ -116,7 +116,7 @@ fn use_other_base(platform: Platform) -> String {
     format!("use another base for this platform: platform.\"{platform}\" = {{ base = \"…\" }}")
 }
 
-/// Pulls the bases of `images` into the cache, for each platform that uses them.
+/// Pulls the bases of `images` into the cache in parallel, for each platform that uses them.
 pub(crate) fn pull(
     images: &[&Image],
     bases: &ResolvedBases,
@@ -124,19 +124,20 @@ pub(crate) fn pull(
     cache: &Cache,
     ui: &Ui,
 ) -> Result<PulledBases> {
-    let mut pulled = PulledBases::new();
+    let mut to_pull = Vec::new();
     for (base, platforms) in platforms_by_base(images.iter().copied()) {
         let pinned = bases.pinned.reference(base);
         let Some(fetched) = bases.manifests.get(pinned) else { continue };
         ui.status("Pulling", pinned);
-        for platform in platforms {
-            let pull = || pull_platform(pinned, platform, fetched, registry, cache, ui.timings());
-            let image = ui.timed(Phase::Base, format_args!("{platform} {base}"), pull);
-            let image = image.with_context(|| format!("base {base}"))?;
-            pulled.insert((base.to_owned(), platform), Arc::new(image));
-        }
+        to_pull.extend(platforms.into_iter().map(|platform| (base, platform, pinned, fetched)));
     }
-    Ok(pulled)
+    let pulled = parallel(&to_pull, |(base, platform, pinned, fetched)| {
+        let pull = || pull_platform(pinned, *platform, fetched, registry, cache, ui.timings());
+        let image = ui.timed(Phase::Base, format_args!("{platform} {base}"), pull);
+        Ok(Arc::new(image.with_context(|| format!("base {base}"))?))
+    })?;
+    let keys = to_pull.iter().map(|(base, platform, ..)| ((*base).to_owned(), *platform));
+    Ok(keys.zip(pulled).collect())
 }
 
 fn pull_platform(

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::ca_certificates;
+use super::libraries::CopiedLibrary;
 use super::scratch_rootfs::write_scratch_rootfs;
 use crate::compile::{Artifacts, artifact};
 use crate::config::FileEntry;
@@ -121,6 +122,9 @@ pub(crate) fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir:
         for (file, copied) in platform.files.iter().zip(copied) {
             copy_tree(&root.join(&file.from), &dir.join(&copied.source), root)?;
         }
+        if let Some(libraries) = render::copied_libraries(platform) {
+            fs_err::create_dir_all(dir.join(&libraries.source))?;
+        }
         for copied in render::copied_directories(platform) {
             fs_err::create_dir_all(dir.join(&copied.source).join(&copied.name))?;
         }
@@ -151,6 +155,15 @@ pub(crate) fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Pat
             }
             hard_link_or_copy(&artifact.path, &staged)?;
         }
+    }
+    Ok(())
+}
+
+/// Adds libraries to an image's build context.
+pub(crate) fn stage_libraries(platform: &ImagePlatform, libraries: &[CopiedLibrary], dir: &Utf8Path) -> Result<()> {
+    let Some(copied) = render::copied_libraries(platform) else { return Ok(()) };
+    for library in libraries {
+        copy_file(&library.path, &dir.join(&copied.source).join(&library.name), 0o644)?;
     }
     Ok(())
 }

@@ -39,9 +39,24 @@ impl EngineSelection {
 
     /// Returns the engine's name, as accepted by `--engine`.
     pub(crate) fn name(&self) -> &'static str {
-        match self.engine {
+        self.engine.name()
+    }
+}
+
+impl Engine {
+    /// Returns the name, as accepted by `--engine`.
+    fn name(&self) -> &'static str {
+        match self {
             Engine::Buildx(_) => "buildx",
             Engine::Embedded => "embedded",
+        }
+    }
+
+    /// Returns the name for messages.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Engine::Buildx(_) => "docker buildx",
+            Engine::Embedded => "the embedded engine",
         }
     }
 }
@@ -78,19 +93,22 @@ impl EngineRequest<'_> {
         find_builder: impl Fn(&PlainHttpHosts) -> Result<Builder, BuilderError>,
     ) -> Vec<Result<EngineSelection>> {
         let needs: Vec<_> = (0..self.images.len()).map(|index| self.needs_buildx(index)).collect();
-        let uses_buildx = |needs: &Result<Option<Failure>, Failure>| {
-            self.options.choice == EngineChoice::Buildx || matches!(needs, Ok(Some(_)))
+        let uses_buildx = |image: &Image, needs: &Result<Option<Failure>, Failure>| {
+            image.engine == EngineChoice::Buildx || matches!(needs, Ok(Some(_)))
         };
-        let built_by_buildx = self.dockerfiles.iter().zip(&needs).filter(|(_, needs)| uses_buildx(needs));
+        let with_needs = self.images.iter().zip(self.dockerfiles).zip(&needs);
+        let built_by_buildx = with_needs.filter(|((image, _), needs)| uses_buildx(image, needs));
         // One builder serves all images that require buildx.
-        let shared_hosts = self.plain_http_hosts(built_by_buildx.map(|(dockerfile, _)| dockerfile));
+        let shared_hosts = self.plain_http_hosts(built_by_buildx.map(|((_, dockerfile), _)| dockerfile));
         let mut selections = Vec::new();
         for ((image, dockerfile), needs) in self.images.iter().zip(self.dockerfiles).zip(needs) {
-            let hosts = if uses_buildx(&needs) { shared_hosts.clone() } else { self.plain_http_hosts([dockerfile]) };
+            let hosts =
+                if uses_buildx(image, &needs) { shared_hosts.clone() } else { self.plain_http_hosts([dockerfile]) };
+            let needs = needs.map(|needs| needs.map(|failure| suggest_image_engine(failure, image)));
             let selection = match (needs, needs_embedded(image)) {
                 (Err(failure), _) => Err(failure.into()),
-                (Ok(needs), Some(why)) => require_embedded(self.options.choice, needs, why),
-                (Ok(needs), None) => decide(self.options.choice, needs, || find_builder(&hosts)),
+                (Ok(needs), Some(why)) => require_embedded(image.engine, needs, why),
+                (Ok(needs), None) => decide(image.engine, needs, || find_builder(&hosts)),
             };
             selections.push(selection);
         }
@@ -103,18 +121,33 @@ impl EngineRequest<'_> {
         buildkitd_config::plain_http_hosts(dockerfiles, &self.options.insecure_registries)
     }
 
+    /// Reports whether the files and the configuration of an image can be determined without a builder. `index` is the
+    /// position of the image in the plan.
+    pub(crate) fn is_predictable(&self, index: usize) -> bool {
+        let (Some(image), Some(dockerfile)) = (self.images.get(index), self.dockerfiles.get(index)) else {
+            return false;
+        };
+        // Additional arguments may change anything, such as labels and build arguments.
+        image.buildx.args.is_empty() && self.check_dockerfile(image, dockerfile).is_ok()
+    }
+
     /// Fails if the embedded engine cannot build `image`.
     fn check_embedded(&self, image: &Image, dockerfile: &Dockerfile) -> Result<(), Refusal> {
-        let platforms: Vec<_> =
-            image.platforms.iter().map(|platform| (platform.platform, platform.base.as_str())).collect();
-        let source = StageSource::new(image, dockerfile, self.source_date_epoch);
-        let in_context = |path: &str| build_context::will_contain(image, &self.paths.root, path);
-        let result = embedded_support::check(&source, &platforms, &in_context);
+        let result = self.check_dockerfile(image, dockerfile);
         match (result, unsupported_option(image, self.options)) {
             (Err(refusal), _) if refusal.by_every_engine => Err(refusal),
             (_, Some(failure)) => Err(Refusal { failure, by_every_engine: false }),
             (result, None) => result,
         }
+    }
+
+    /// Fails if the embedded engine does not support a Dockerfile.
+    fn check_dockerfile(&self, image: &Image, dockerfile: &Dockerfile) -> Result<(), Refusal> {
+        let platforms: Vec<_> =
+            image.platforms.iter().map(|platform| (platform.platform, platform.base.as_str())).collect();
+        let source = StageSource::new(image, dockerfile, self.source_date_epoch);
+        let in_context = |path: &str| build_context::will_contain(image, &self.paths.root, path);
+        embedded_support::check(&source, &platforms, &in_context)
     }
 }
 
@@ -157,6 +190,14 @@ pub(crate) fn choose(request: EngineRequest<'_>, ui: &Ui) -> Vec<Result<EngineSe
 pub(crate) struct EngineGroup<'a> {
     pub selection: &'a EngineSelection,
     pub images: Vec<&'a str>,
+}
+
+impl EngineGroup<'_> {
+    /// Returns the reason for the selection, without the name of the image if that is listed beside it.
+    pub(crate) fn why_for_listed_images(&self) -> &str {
+        let why = &self.selection.why;
+        self.images.iter().find_map(|name| why.strip_prefix(&format!("image '{name}': "))).unwrap_or(why)
+    }
 }
 
 /// Groups images by their engine and the reason for its selection.
@@ -224,13 +265,14 @@ pub(crate) fn decide(
     }
 }
 
-/// Selects an engine for an image that both engines can build: buildx if a usable builder exists, or else the embedded
-/// engine.
+/// Selects an engine for an image that both engines can build: buildx if the user has a usable builder, or else the
+/// embedded engine.
 fn prefer_existing_builder(builder: Result<Builder, BuilderError>) -> Result<EngineSelection> {
     let embedded = |why: &str| Ok(EngineSelection::new(Engine::Embedded, why));
     match builder {
-        Ok(builder) => match &builder.to_create {
-            Some(to_create) => embedded(&to_create.why),
+        Ok(builder) => match &builder.managed {
+            // The reason must not depend on whether an earlier run has already created the builder.
+            Some(managed) => embedded(&managed.why),
             None => {
                 let why = format!("Docker is available with the {} driver", builder.driver);
                 Ok(EngineSelection::new(Engine::Buildx(builder), why))
@@ -249,6 +291,18 @@ fn prefer_existing_builder(builder: Result<Builder, BuilderError>) -> Result<Eng
     }
 }
 
+/// Adds a hint to the reason why the embedded engine cannot build an image whose configuration requests this engine.
+fn suggest_image_engine(failure: Failure, image: &Image) -> Failure {
+    if image.engine != EngineChoice::Embedded || image.has_engine_flag {
+        return failure;
+    }
+    failure.hint(format!(
+        "or change engine = \"embedded\" in the configuration; to use Docker only for this image, add engine = \"buildx\" to \
+         [images.{}] or to [package.metadata.multiarch] of {}",
+        image.name, image.package
+    ))
+}
+
 /// Adds a hint that the images can be built without buildx.
 fn suggest_embedded(error: BuilderError) -> anyhow::Error {
     match anyhow::Error::from(error).downcast::<Failure>() {
@@ -263,13 +317,14 @@ fn suggest_embedded(error: BuilderError) -> anyhow::Error {
 /// Prints the selected engines, and creates their builders if needed. Returns the engine of each image.
 pub(crate) fn start(images: &[Image], selections: Vec<EngineSelection>, paths: &Paths, ui: &Ui) -> Result<Vec<Engine>> {
     let groups = group(images.iter().zip(&selections));
-    for EngineGroup { selection, images } in &groups {
-        let name = match &selection.engine {
-            Engine::Buildx(_) => "docker buildx",
-            Engine::Embedded => "the embedded engine",
+    for group in &groups {
+        let label = group.selection.engine.label();
+        let used = if groups.len() == 1 {
+            format!("{label}: {}", group.selection.why)
+        } else {
+            format!("{label} for {}: {}", group.images.join(", "), group.why_for_listed_images())
         };
-        let only_for = if groups.len() == 1 { String::new() } else { format!(" for {}", images.join(", ")) };
-        ui.status("Using", format!("{name}{only_for}: {}", selection.why));
+        ui.status("Using", used);
     }
     let engines: Vec<Engine> = selections.into_iter().map(|selection| selection.engine).collect();
     for builder in builders(&engines) {
@@ -295,9 +350,9 @@ pub(crate) fn builders<'a>(engines: impl IntoIterator<Item = &'a Engine>) -> Vec
 mod tests {
     use super::*;
 
-    fn builder(to_create: bool) -> Result<Builder, BuilderError> {
-        let to_create = to_create.then(|| builder::BuilderToCreate::new("classic image store"));
-        Ok(Builder { name: None, driver: "docker".to_owned(), is_multi_node: false, to_create })
+    fn builder(is_managed: bool) -> Result<Builder, BuilderError> {
+        let managed = is_managed.then(|| builder::ManagedBuilder::new("classic image store"));
+        Ok(Builder { name: None, driver: "docker".to_owned(), is_multi_node: false, managed })
     }
 
     fn failure(message: &str) -> Failure {

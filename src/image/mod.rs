@@ -7,6 +7,7 @@ pub(crate) mod ca_certificates;
 pub(crate) mod embedded;
 pub(crate) mod engine;
 pub(crate) mod export;
+pub(crate) mod libraries;
 pub(crate) mod load;
 pub(crate) mod scratch_check;
 pub(crate) mod scratch_rootfs;

@@ -5,11 +5,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexSet;
 use serde::Serialize;
 
+use super::ci_tag::CiTag;
+use super::git_tags;
 use crate::error::{Class, Failure};
 use crate::process::{Cmd, find_program};
 
 /// The commit that HEAD points to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Commit {
     /// Full commit hash.
@@ -21,6 +23,9 @@ pub(crate) struct Commit {
     pub tag: Option<String>,
     /// All tags that point to the commit, in the same order.
     pub tags: Vec<String>,
+    /// The tag that a CI job runs for, if it points to the commit.
+    #[serde(skip)]
+    pub ci_tag: Option<String>,
     /// Checked-out branch. `None` if HEAD is detached.
     pub branch: Option<String>,
     /// Paths with uncommitted changes, including untracked files that are not ignored.
@@ -100,7 +105,7 @@ fn serialize_is_not_empty<S: serde::Serializer>(list: &Vec<String>, serializer: 
 
 /// Returns the state of the git checkout in `dir`. Changes to `ignored` paths below `dir`, such as the target
 /// directory, do not make the work tree dirty. `ci_tag` is the tag that a CI job runs for. Shallow clones may lack it.
-pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf], ci_tag: Option<String>) -> Result<Checkout> {
+pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf], ci_tag: Option<CiTag>) -> Result<Checkout> {
     let Some(git) = find_program("git") else {
         if dir.ancestors().any(|dir| dir.join(".git").exists()) {
             let message = "git is not installed, but it is required to read this repository's commit";
@@ -128,13 +133,17 @@ pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf], ci_tag: Option<S
     let exclude: Vec<String> =
         ignored.iter().filter_map(|path| Some(format!(":(exclude){}", path.strip_prefix(dir).ok()?))).collect();
     let exclude: Vec<&str> = exclude.iter().map(String::as_str).collect();
-    let tags = lines(&["tag", "--points-at", "HEAD", "--sort=-version:refname"])?;
-    let tags: IndexSet<String> = ci_tag.into_iter().chain(tags).collect();
+    let mut tags = lines(&["tag", "--points-at", "HEAD", "--sort=-version:refname"])?;
+    git_tags::sort(&mut tags);
+    let sha = head.stdout.trim().to_owned();
+    let ci_tag = ci_tag.and_then(|tag| tag.at(&sha));
+    let tags: IndexSet<String> = ci_tag.iter().cloned().chain(tags).collect();
     Ok(Checkout::Commit(Commit {
-        sha: head.stdout.trim().to_owned(),
+        sha,
         time: time.and_then(|time| time.parse().ok()).unwrap_or_default(),
         tag: tags.first().cloned(),
         tags: tags.into_iter().collect(),
+        ci_tag,
         branch: line(&["branch", "--show-current"])?,
         // Skip the two status letters and the space before the path.
         changes: lines(&[&["status", "--porcelain", "--", ":/"], &exclude[..]].concat())?

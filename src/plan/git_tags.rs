@@ -23,29 +23,49 @@ pub(crate) struct VersionTag<'t> {
     pub version: Version,
 }
 
+/// The git tag that was compared with a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ComparedTag {
+    pub tag: String,
+    /// Whether the tag names the release's version.
+    pub matches: bool,
+}
+
 impl<'a> Release<'a> {
     /// Returns the git tag to compare with the release: a tag for its package, else one without a name. Among several,
-    /// prefers one with the release's version.
-    pub(crate) fn version_tag<'t>(&self, tags: &'t [String]) -> Option<VersionTag<'t>> {
-        let own = self.preferred(self.own_tags(tags));
+    /// prefers one with the release's version. `packages` contains the names of all packages in the workspace.
+    pub(crate) fn version_tag<'t>(&self, tags: &'t [String], packages: &[&str]) -> Option<VersionTag<'t>> {
+        let own = self.preferred(self.own_tags(tags, packages));
         own.or_else(|| self.preferred(plain_tags(tags)))
     }
 
-    /// Reports whether the git tag to compare with the release has its version. Returns `None` if there is no such tag.
-    pub(crate) fn matches_tag(&self, tags: &[String]) -> Option<bool> {
-        Some(self.version_tag(tags)?.version == *self.version)
+    /// Compares the release with the git tag for it. Returns `None` if there is no such tag.
+    pub(crate) fn compare(&self, tags: &[String], packages: &[&str]) -> Option<ComparedTag> {
+        let VersionTag { tag, version } = self.version_tag(tags, packages)?;
+        Some(ComparedTag { tag: tag.to_owned(), matches: version == *self.version })
     }
 
-    /// Returns the git tag for `{{git.tag}}`. Ignores tags for other packages, given by their names.
-    pub(crate) fn git_tag<'t>(&self, tags: &'t [String], packages: &[&str]) -> Option<&'t str> {
-        let is_for_other_package = |tag: &str| packages.iter().any(|name| version_of(tag, name).is_some());
-        let version_tag = self.version_tag(tags).map(|found| found.tag);
-        version_tag.or_else(|| tags.iter().map(String::as_str).find(|tag| !is_for_other_package(tag)))
+    /// Returns the git tag for `{{git.tag}}`: the tag that a CI job runs for, else the one to compare with the release,
+    /// else the first. Ignores tags for other packages.
+    pub(crate) fn git_tag<'t>(
+        &self,
+        tags: &'t [String],
+        ci_tag: Option<&'t str>,
+        packages: &[&str],
+    ) -> Option<&'t str> {
+        let own = self.own_tags(tags, packages);
+        let is_own = |tag: &str| own.iter().any(|own| own.tag == tag);
+        let is_usable = |tag: &&str| is_own(tag) || !packages.iter().any(|name| version_of(tag, name).is_some());
+        let version_tag = || self.version_tag(tags, packages).map(|found| found.tag);
+        ci_tag.filter(is_usable).or_else(version_tag).or_else(|| tags.iter().map(String::as_str).find(is_usable))
     }
 
-    /// Returns the tags that name this package or its image.
-    fn own_tags<'t>(&self, tags: &'t [String]) -> Vec<VersionTag<'t>> {
-        let version = |tag: &str| version_of(tag, self.package).or_else(|| version_of(tag, self.image));
+    /// Returns the tags that name this package or its image. An image's name that is also the name of another package
+    /// refers to that package.
+    fn own_tags<'t>(&self, tags: &'t [String], packages: &[&str]) -> Vec<VersionTag<'t>> {
+        let image = (!packages.contains(&self.image)).then_some(self.image);
+        let names = || [self.package].into_iter().chain(image);
+        let version = |tag: &str| names().find_map(|name| version_of(tag, name));
         tags.iter().filter_map(|tag| Some(VersionTag { tag, version: version(tag)? })).collect()
     }
 
@@ -70,7 +90,7 @@ fn parse(text: &str) -> Option<Version> {
     Version::parse(text.strip_prefix('v').unwrap_or(text)).ok()
 }
 
-/// A git tag that none of the packages that it concerns has as its version.
+/// A git tag that matches no package version.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TagMismatch<'a> {
     tag: VersionTag<'a>,
@@ -78,11 +98,15 @@ pub(crate) struct TagMismatch<'a> {
 }
 
 /// Returns a tag that does not match: one that names a package with another version, or one without a name if no
-/// release matches any tag.
-pub(crate) fn find_mismatch<'a>(releases: &[Release<'a>], tags: &'a [String]) -> Option<TagMismatch<'a>> {
+/// release matches any tag. `packages` contains the names of all packages in the workspace.
+pub(crate) fn find_mismatch<'a>(
+    releases: &[Release<'a>],
+    tags: &'a [String],
+    packages: &[&str],
+) -> Option<TagMismatch<'a>> {
     let mut has_match = false;
     for release in releases {
-        let own = release.own_tags(tags);
+        let own = release.own_tags(tags, packages);
         let matches = own.iter().any(|tag| tag.version == *release.version);
         has_match |= matches;
         if let (false, Some(tag)) = (matches, release.preferred(own)) {
@@ -124,13 +148,9 @@ impl fmt::Display for TagMismatch<'_> {
     }
 }
 
-/// Returns the git tag that a CI job runs for. Checkouts in CI may not contain it. `variable` returns the value of an
-/// environment variable.
-pub(crate) fn ci_tag(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let is_tag = variable("GITHUB_REF_TYPE").as_deref() == Some("tag");
-    // GitHub and Forgejo, then GitLab and Woodpecker.
-    let tag = if is_tag { variable("GITHUB_REF_NAME") } else { variable("CI_COMMIT_TAG") };
-    tag.filter(|tag| !tag.is_empty())
+/// Moves tags that consist only of a version to the front.
+pub(crate) fn sort(tags: &mut [String]) {
+    tags.sort_by_key(|tag| parse(tag).is_none());
 }
 
 #[cfg(test)]
@@ -164,9 +184,11 @@ mod tests {
             (&[api, web], "my-api-v1.2.4 v2.0.0", Some("my-api-v1.2.4")),
             (&[api, web], "web-v2.0.0", None),
             (&[api], "my-api-v1.2.3-rc.1", Some("my-api-v1.2.3-rc.1")),
+            // The image has the name of another package.
+            (&[Release { image: "tool", ..api }], "tool-v3.0.0", None),
         ] {
             let tags = tags(list);
-            let found = find_mismatch(releases, &tags);
+            let found = find_mismatch(releases, &tags, &["my-api", "web", "tool"]);
             assert_eq!(found.map(|mismatch| mismatch.tag.tag), expected, "{list} {releases:?}");
         }
     }
@@ -188,7 +210,7 @@ mod tests {
             ),
         ] {
             let tags = tags(tag);
-            let failure = find_mismatch(releases, &tags).unwrap().failure();
+            let failure = find_mismatch(releases, &tags, &[]).unwrap().failure();
             assert_eq!(failure.to_string(), message);
             assert!(failure.hints()[0].ends_with(matching), "{:?}", failure.hints());
         }
@@ -207,24 +229,15 @@ mod tests {
             ("web-v2.0.0", None),
             ("web-v2.0.0 nightly", Some("nightly")),
         ] {
-            assert_eq!(api.git_tag(&tags(list), &["api", "web"]), expected, "{list}");
+            assert_eq!(api.git_tag(&tags(list), None, &["api", "web"]), expected, "{list}");
         }
-    }
-
-    #[test]
-    fn ci_jobs_for_tags_are_recognized() {
-        for (variables, expected) in [
-            (&[("GITHUB_REF_TYPE", "tag"), ("GITHUB_REF_NAME", "v1.2.3")][..], Some("v1.2.3")),
-            (&[("GITHUB_REF_TYPE", "branch"), ("GITHUB_REF_NAME", "main")], None),
-            (&[("CI_COMMIT_TAG", "v1.2.3")], Some("v1.2.3")),
-            (&[("CI_COMMIT_TAG", "")], None),
-            (&[], None),
+        for (list, ci_tag, expected) in [
+            ("nightly v1.2.3", "nightly", "nightly"),
+            ("web-v2.0.0 v1.2.3", "web-v2.0.0", "v1.2.3"),
+            ("api-v1.2.3 v1.2.3", "api-v1.2.3", "api-v1.2.3"),
         ] {
-            let variable = |name: &str| {
-                let found = variables.iter().find(|(variable, _)| *variable == name);
-                found.map(|(_, value)| (*value).to_owned())
-            };
-            assert_eq!(ci_tag(variable).as_deref(), expected, "{variables:?}");
+            let found = api.git_tag(&tags(list), Some(ci_tag), &["api", "web"]).map(str::to_owned);
+            assert_eq!(found.as_deref(), Some(expected), "{list} {ci_tag}");
         }
     }
 }

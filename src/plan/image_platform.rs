@@ -80,6 +80,12 @@ pub(crate) fn resolve_image_platform(
     check_capabilities(image, settings, binaries)?;
     let is_scratch = base == SCRATCH;
     let build = build_settings(image, platform, libc, settings)?;
+    let copy_libraries = settings.copy_libraries.unwrap_or_default() && !build.sysroot_packages.is_empty();
+    if copy_libraries && is_scratch {
+        let message = format!("image '{image}': copy-libraries needs a base with glibc, but the base is scratch");
+        return Err(Failure::new(Class::Config, message)
+            .hint("set base = \"debian:trixie-slim\", or remove copy-libraries and link statically"));
+    }
     Ok(ImagePlatform {
         platform,
         annotations: IndexMap::new(),
@@ -94,6 +100,7 @@ pub(crate) fn resolve_image_platform(
         ca_certificates: ca_certificates(settings, is_scratch),
         has_default_ca_certificates: is_scratch && settings.ca_certificates.is_none(),
         timezones: settings.timezones.unwrap_or_default(),
+        copy_libraries,
         container: container_config(image, settings, binaries, labels),
     })
 }

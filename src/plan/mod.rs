@@ -6,6 +6,7 @@ pub(crate) mod check_container;
 pub(crate) mod check_features;
 pub(crate) mod check_names;
 pub(crate) mod ci_matrix;
+pub(crate) mod ci_tag;
 pub(crate) mod git;
 pub(crate) mod git_tags;
 pub(crate) mod image_platform;
@@ -31,7 +32,7 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use self::git_tags::Release;
+use self::git_tags::{ComparedTag, Release};
 use crate::config::FileEntry;
 use crate::config::ca_certificates::CaSource;
 use crate::config::choices::{Auditable, EngineChoice, LinkerChoice};
@@ -101,11 +102,9 @@ pub(crate) struct CargoOptions {
     pub auditable: Auditable,
 }
 
-/// The requested engine and its settings.
+/// Settings for all engines.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct EngineOptions {
-    #[serde(rename = "engine")]
-    pub choice: EngineChoice,
     /// Name of the buildx builder. `None` selects the current builder.
     pub builder: Option<String>,
     /// Registries (`HOST[:PORT]`) to access over plain HTTP, in addition to loopback addresses.
@@ -127,6 +126,8 @@ pub(crate) struct Build {
     pub settings: BuildSettings,
     /// Platforms of all images that use the binaries.
     pub platforms: BTreeSet<Platform>,
+    /// Whether an image with the binaries contains libraries from `sysroot-packages`.
+    pub copies_libraries: bool,
     pub binaries: BTreeSet<Binary>,
 }
 
@@ -150,9 +151,11 @@ impl Plan {
             let build = builds.entry(&platform.build).or_insert_with(|| Build {
                 settings: platform.build.clone(),
                 platforms: BTreeSet::new(),
+                copies_libraries: false,
                 binaries: BTreeSet::new(),
             });
             build.platforms.insert(platform.platform);
+            build.copies_libraries |= platform.copy_libraries;
             build.binaries.extend(platform.binaries.iter().cloned());
         }
         builds.into_values().collect()
@@ -174,6 +177,9 @@ pub(crate) struct Image {
     /// Repositories to push to, as `registry/name`. Empty if no registry is configured.
     pub repositories: Vec<String>,
     pub tags: Vec<String>,
+    /// The git tag that was compared with the version. `None` if no git tag names a version.
+    #[serde(skip)]
+    pub git_tag: Option<ComparedTag>,
     /// The `tags` that must not move to another image.
     pub immutable_tags: Vec<String>,
     /// Whether the image has an index. Without an index, tags point to the manifest of the only platform.
@@ -193,6 +199,11 @@ pub(crate) struct Image {
     /// Arguments for the smoke run, which runs the image once per platform before any tag is moved. `None` disables the
     /// smoke run.
     pub smoke: Option<Vec<String>>,
+    /// The requested engine.
+    pub engine: EngineChoice,
+    /// Whether a flag or an environment variable requests the engine.
+    #[serde(skip)]
+    pub has_engine_flag: bool,
     pub buildx: BuildxOptions,
 }
 
@@ -245,6 +256,8 @@ pub(crate) struct ImagePlatform {
     pub has_default_ca_certificates: bool,
     /// Whether to install the time zone database.
     pub timezones: bool,
+    /// Whether to copy the libraries of `sysroot-packages` that the base lacks.
+    pub copy_libraries: bool,
     pub container: ContainerConfig,
 }
 

@@ -108,7 +108,7 @@ pub(crate) fn resolve(
             jobs: request.jobs,
             auditable: top.auditable.unwrap_or_default(),
         },
-        engine: EngineOptions { choice: top.engine.unwrap_or_default(), builder: top.builder, insecure_registries },
+        engine: EngineOptions { builder: top.builder, insecure_registries },
         outputs: request.outputs.clone(),
         artifacts: request.artifacts.clone(),
         load: request.load,
@@ -146,12 +146,13 @@ fn resolve_images(inputs: &Inputs<'_>, notes: &mut Vec<String>) -> Result<Vec<Im
 /// Compares the commit's git tags with the versions of the images. If they differ, fails or returns a note. It is a note
 /// if that is allowed, if nothing will be published, or if the work tree differs from the tagged commit.
 fn check_git_tags(images: &[Image], is_allowed: bool, inputs: &Inputs<'_>) -> Result<Option<String>, Failure> {
-    let Inputs { checkout, request, .. } = *inputs;
+    let Inputs { workspace, checkout, request, .. } = *inputs;
     if inputs.has_explicit_tags() {
         return Ok(None);
     }
     let releases: Vec<Release<'_>> = images.iter().map(Image::release).collect();
-    let Some(mismatch) = git_tags::find_mismatch(&releases, checkout.git_tags()) else { return Ok(None) };
+    let packages = workspace.package_names();
+    let Some(mismatch) = git_tags::find_mismatch(&releases, checkout.git_tags(), &packages) else { return Ok(None) };
     let is_note = is_allowed || request.is_local || request.is_partial || checkout.uncommitted_reason().is_some();
     if is_note { Ok(Some(mismatch.to_string())) } else { Err(mismatch.failure()) }
 }
@@ -190,8 +191,10 @@ fn resolve_image(
         registries.iter().map(|registry| compose_repository(registry, &name)).collect::<Result<_, _>>()?;
     let templates = all.tags.clone().unwrap_or_else(|| DEFAULT_TAGS.map(str::to_owned).to_vec());
     let release = Release { package: &package.name, image: &name, version: &package.version };
-    let packages: Vec<&str> = workspace.packages.iter().map(|package| package.name.as_str()).collect();
-    let git_tag = release.git_tag(checkout.git_tags(), &packages);
+    let packages = workspace.package_names();
+    let ci_tag = checkout.commit().and_then(|commit| commit.ci_tag.as_deref());
+    let git_tag = release.git_tag(checkout.git_tags(), ci_tag, &packages);
+    let compared_tag = release.compare(checkout.git_tags(), &packages);
     let source = TagSource { version: &package.version, checkout, git_tag };
     let tags = tags::render(&templates, inputs.has_explicit_tags(), &source)?;
     let immutable = all.immutable_tags.clone().unwrap_or_else(|| DEFAULT_IMMUTABLE_TAGS.map(str::to_owned).to_vec());
@@ -208,6 +211,20 @@ fn resolve_image(
         let settings = sources.platform_config(settings, platform);
         resolved.push(resolve_image_platform(&name, platform, &settings, &binaries, &labels, workspace)?);
     }
+    let copies_libraries = resolved.iter().any(|platform| platform.copy_libraries);
+    if all.copy_libraries == Some(true) && !copies_libraries {
+        let message =
+            format!("image '{name}': copy-libraries copies only libraries from sysroot-packages, which is not set");
+        return Err(
+            Failure::new(Class::Config, message).hint("list the Debian packages: sysroot-packages = [\"libssl-dev\"]")
+        );
+    }
+    if copies_libraries && !request.artifacts.is_empty() {
+        let message = format!(
+            "image '{name}': copy-libraries cannot be used with `--artifacts`, because bundles contain no libraries"
+        );
+        return Err(Failure::new(Class::Config, message).hint("run `publish` without `--artifacts`"));
+    }
     let policy = all.policy();
     if let Some(glibc) = all.glibc.filter(|_| resolved.iter().all(|platform| platform.build.glibc.is_none())) {
         notes.push(format!(
@@ -223,6 +240,7 @@ fn resolve_image(
         version: package.version.clone(),
         repositories: repositories.into_iter().collect(),
         tags: tags.tags,
+        git_tag: compared_tag,
         immutable_tags,
         has_index,
         annotations: annotations.index,
@@ -232,6 +250,8 @@ fn resolve_image(
         compression_level: all.compression_level,
         policy,
         smoke: request.smoke.clone().or(all.smoke),
+        engine: all.engine.unwrap_or_default(),
+        has_engine_flag: sources.command_line.engine.is_some(),
         buildx: BuildxOptions {
             build_args: all.build_args,
             cache_from: all.cache_from.unwrap_or_default(),
@@ -509,7 +529,7 @@ mod tests {
     fn labels_come_from_the_manifest_and_the_commit() {
         let commit = |changes: &[&str]| {
             let changes = changes.iter().map(|path| (*path).to_owned()).collect();
-            Checkout::Commit(Commit { sha: "5ha".into(), time: 7, tag: None, tags: Vec::new(), branch: None, changes })
+            Checkout::Commit(Commit { sha: "5ha".into(), time: 7, changes, ..Commit::default() })
         };
         let config = "[images.one]\nbins = ['a']\n[images.two]\nbins = ['a']";
         let dirty = plan(config, &commit(&["a.rs", "b", "c", "d"]));

@@ -212,10 +212,9 @@ mod tests {
         Checkout::Commit(Commit {
             sha: "0123456789abcdef0123456789abcdef01234567".into(),
             time: 7,
-            tag: None,
-            tags: Vec::new(),
             branch: Some("feature/x".into()),
             changes: dirty.then(|| "src/main.rs".to_owned()).into_iter().collect(),
+            ..Commit::default()
         })
     }
 

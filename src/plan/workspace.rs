@@ -141,6 +141,10 @@ impl Workspace {
         self.packages.iter().find(|package| package.name == name)
     }
 
+    pub(crate) fn package_names(&self) -> Vec<&str> {
+        self.packages.iter().map(|package| package.name.as_str()).collect()
+    }
+
     /// Returns a package that contains the binary, preferring selected packages.
     pub(crate) fn package_with_bin(&self, bin: &str) -> Option<&Package> {
         let has_bin = |package: &&Package| package.bins.iter().any(|name| name == bin);

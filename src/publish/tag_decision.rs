@@ -19,7 +19,7 @@ pub(crate) enum TagKind {
 
 /// An image that a tag points to. Only the digest is set if the image's content is not needed or not available.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct PublishedImage {
+pub(crate) struct TagImage {
     /// Digest of the index, or of the manifest if the image has no index.
     pub digest: String,
     /// Digests of the manifests for all platforms, without attestations.
@@ -37,16 +37,18 @@ pub(crate) enum TagDecision {
     Create,
     Move,
     /// The tag already points to the image, possibly in an index with other annotations.
-    Leave,
+    Unchanged,
     /// The tag stays at an image with a higher version.
-    Keep(KeptVersions),
-    /// The tag is immutable, and points to another image.
-    Conflict,
+    KeepHigherVersion(ComparedVersions),
 }
 
-/// The versions because of which a tag does not move.
+/// The reason why a run fails: an immutable tag points to another image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TagConflict;
+
+/// The versions that were compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeptVersions {
+pub(crate) struct ComparedVersions {
     pub published: Version,
     pub new: Version,
 }
@@ -64,34 +66,35 @@ pub(crate) enum TagChange {
     Kept,
 }
 
-/// Decides what happens to a tag that points to `existing`.
+/// Decides what happens to a tag that points to `existing`. Fails if the tag is immutable and would have to move.
 pub(crate) fn decide(
     kind: TagKind,
-    existing: Option<&PublishedImage>,
-    new: &PublishedImage,
+    existing: Option<&TagImage>,
+    new: &TagImage,
     permissions: TagPermissions,
-) -> TagDecision {
-    let Some(existing) = existing else { return TagDecision::Create };
+) -> Result<TagDecision, TagConflict> {
+    let Some(existing) = existing else { return Ok(TagDecision::Create) };
     if existing.digest == new.digest {
-        return TagDecision::Leave;
+        return Ok(TagDecision::Unchanged);
     }
     match kind {
-        TagKind::Immutable if existing.manifests == new.manifests => TagDecision::Leave,
-        TagKind::Immutable if permissions.overwrite => TagDecision::Move,
-        TagKind::Immutable => TagDecision::Conflict,
+        TagKind::Immutable if existing.manifests == new.manifests => Ok(TagDecision::Unchanged),
+        TagKind::Immutable if permissions.overwrite => Ok(TagDecision::Move),
+        TagKind::Immutable => Err(TagConflict),
         TagKind::Rolling => match (&existing.version, &new.version) {
             (Some(published), Some(version))
                 if version.cmp_precedence(published) == Ordering::Less && !permissions.downgrade =>
             {
-                TagDecision::Keep(KeptVersions { published: published.clone(), new: version.clone() })
+                let versions = ComparedVersions { published: published.clone(), new: version.clone() };
+                Ok(TagDecision::KeepHigherVersion(versions))
             }
-            _ => TagDecision::Move,
+            _ => Ok(TagDecision::Move),
         },
     }
 }
 
 /// Reports whether the annotations show that a published image was built from another commit than `revision`.
-pub(crate) fn is_of_other_commit(existing: &PublishedImage, revision: Option<&str>) -> bool {
+pub(crate) fn is_of_other_commit(existing: &TagImage, revision: Option<&str>) -> bool {
     existing.revision.as_deref().is_some_and(|published| revision.is_some_and(|revision| revision != published))
 }
 
@@ -99,12 +102,12 @@ pub(crate) fn is_of_other_commit(existing: &PublishedImage, revision: Option<&st
 mod tests {
     use super::*;
 
-    fn image(digest: &str, manifests: &[&str], version: &str) -> PublishedImage {
-        PublishedImage {
+    fn image(digest: &str, manifests: &[&str], version: &str) -> TagImage {
+        TagImage {
             digest: digest.to_owned(),
             manifests: manifests.iter().map(|&manifest| manifest.to_owned()).collect(),
             version: Version::parse(version).ok(),
-            ..PublishedImage::default()
+            ..TagImage::default()
         }
     }
 
@@ -120,31 +123,32 @@ mod tests {
         let one_platform = image("old", &["amd64"], "1.2.1");
         let [lower, equal, higher] = ["1.2.0", "1.2.1+build", "2.0.0"].map(|version| image("old", &["x"], version));
         let [pre_release, unknown] = ["1.2.1-rc.1", "nightly"].map(|version| image("old", &["x"], version));
-        let kept = TagDecision::Keep(KeptVersions { published: Version::new(2, 0, 0), new: Version::new(1, 2, 1) });
+        let versions = ComparedVersions { published: Version::new(2, 0, 0), new: Version::new(1, 2, 1) };
+        let kept = Ok(TagDecision::KeepHigherVersion(versions));
         for (kind, existing, permissions, expected) in [
-            (Immutable, None, NONE, TagDecision::Create),
-            (Immutable, Some(&same), NONE, TagDecision::Leave),
-            (Immutable, Some(&other_annotations), NONE, TagDecision::Leave),
-            (Immutable, Some(&other_annotations), OVERWRITE, TagDecision::Leave),
-            (Immutable, Some(&one_platform), NONE, TagDecision::Conflict),
-            (Immutable, Some(&one_platform), DOWNGRADE, TagDecision::Conflict),
-            (Immutable, Some(&one_platform), OVERWRITE, TagDecision::Move),
-            (Immutable, Some(&unknown), NONE, TagDecision::Conflict),
-            (Rolling, None, NONE, TagDecision::Create),
-            (Rolling, Some(&same), NONE, TagDecision::Leave),
-            (Rolling, Some(&other_annotations), NONE, TagDecision::Move),
-            (Rolling, Some(&lower), NONE, TagDecision::Move),
-            (Rolling, Some(&equal), NONE, TagDecision::Move),
-            (Rolling, Some(&pre_release), NONE, TagDecision::Move),
-            (Rolling, Some(&unknown), NONE, TagDecision::Move),
+            (Immutable, None, NONE, Ok(TagDecision::Create)),
+            (Immutable, Some(&same), NONE, Ok(TagDecision::Unchanged)),
+            (Immutable, Some(&other_annotations), NONE, Ok(TagDecision::Unchanged)),
+            (Immutable, Some(&other_annotations), OVERWRITE, Ok(TagDecision::Unchanged)),
+            (Immutable, Some(&one_platform), NONE, Err(TagConflict)),
+            (Immutable, Some(&one_platform), DOWNGRADE, Err(TagConflict)),
+            (Immutable, Some(&one_platform), OVERWRITE, Ok(TagDecision::Move)),
+            (Immutable, Some(&unknown), NONE, Err(TagConflict)),
+            (Rolling, None, NONE, Ok(TagDecision::Create)),
+            (Rolling, Some(&same), NONE, Ok(TagDecision::Unchanged)),
+            (Rolling, Some(&other_annotations), NONE, Ok(TagDecision::Move)),
+            (Rolling, Some(&lower), NONE, Ok(TagDecision::Move)),
+            (Rolling, Some(&equal), NONE, Ok(TagDecision::Move)),
+            (Rolling, Some(&pre_release), NONE, Ok(TagDecision::Move)),
+            (Rolling, Some(&unknown), NONE, Ok(TagDecision::Move)),
             (Rolling, Some(&higher), NONE, kept.clone()),
             (Rolling, Some(&higher), OVERWRITE, kept),
-            (Rolling, Some(&higher), DOWNGRADE, TagDecision::Move),
+            (Rolling, Some(&higher), DOWNGRADE, Ok(TagDecision::Move)),
         ] {
             assert_eq!(decide(kind, existing, &new, permissions), expected, "{kind:?} {existing:?} {permissions:?}");
         }
         let unversioned = image("new", &["x"], "");
-        assert_eq!(decide(Rolling, Some(&higher), &unversioned, NONE), TagDecision::Move);
+        assert_eq!(decide(Rolling, Some(&higher), &unversioned, NONE), Ok(TagDecision::Move));
     }
 
     #[test]
@@ -156,7 +160,7 @@ mod tests {
             (None, Some("b"), false),
             (Some("a"), None, false),
         ] {
-            let existing = PublishedImage { revision: published.map(str::to_owned), ..PublishedImage::default() };
+            let existing = TagImage { revision: published.map(str::to_owned), ..TagImage::default() };
             assert_eq!(is_of_other_commit(&existing, revision), expected, "{published:?} {revision:?}");
         }
     }

@@ -52,6 +52,8 @@ pub(super) struct ErrorResponse {
     pub code: Option<String>,
     /// The error message from the response body, or the code if there is no message.
     pub message: Option<String>,
+    /// The details of the error in the response body, if they are text.
+    pub detail: Option<String>,
 }
 
 impl From<Failure> for RegistryError {
@@ -70,8 +72,9 @@ impl ErrorResponse {
     /// Reports whether a registry rejected a push because one of its own rules protects the tag. The specification
     /// defines no error code for this, so registries use different statuses and codes.
     pub(super) fn is_immutable_tag(&self) -> bool {
-        const PHRASES: [&str; 3] = ["immutab", "cannot be overwritten", "cannot overwrite"];
-        let texts = [&self.code, &self.message];
+        const PHRASES: [&str; 4] =
+            ["immutab", "cannot be overwritten", "cannot overwrite", "does not allow updating assets"];
+        let texts = [&self.code, &self.message, &self.detail];
         let mentions =
             |phrase: &str| texts.into_iter().flatten().any(|text| text.to_ascii_lowercase().contains(phrase));
         matches!(self.status, 400 | 403 | 409 | 412) && PHRASES.iter().any(|phrase| mentions(phrase))
@@ -85,8 +88,9 @@ impl RegistryError {
             status: status.as_u16(),
             token_server: None,
             retry_after: retry_after(headers, Utc::now()),
-            code: error_code(body),
+            code: error_field(body, "code"),
             message: error_message(body),
+            detail: error_field(body, "detail"),
         })
     }
 
@@ -171,10 +175,10 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     (date.to_utc() - now).to_std().ok()
 }
 
-/// Returns the first error code in a response body (distribution-spec, "Error Codes").
-fn error_code(body: &[u8]) -> Option<String> {
+/// Returns a text field of the first error in a response body (distribution-spec, "Error Codes").
+fn error_field(body: &[u8], name: &str) -> Option<String> {
     let json: Value = serde_json::from_slice(body).ok()?;
-    Some(json.pointer("/errors/0/code")?.as_str()?.to_owned())
+    Some(json.pointer("/errors/0")?.get(name)?.as_str()?.to_owned())
 }
 
 /// Returns the first error message in a response body (distribution-spec, "Error Codes"), joined into a single line.
@@ -253,6 +257,10 @@ mod tests {
             };
             assert_eq!(response.is_immutable_tag(), expected, "{status} {code} {message}");
         }
+        // Sonatype Nexus
+        let body = br#"{"errors":[{"code":"BLOB_UPLOAD_INVALID","message":"blob upload invalid","detail":"Repository does not allow updating assets: docker"}]}"#;
+        let error = RegistryError::response(StatusCode::BAD_REQUEST, &HeaderMap::new(), body);
+        assert!(matches!(error, RegistryError::Response(response) if response.is_immutable_tag()));
     }
 
     #[test]

@@ -84,6 +84,19 @@ impl Registry {
         })
     }
 
+    /// Returns the manifest or index that a reference points to, or `None` if it does not exist or has an unknown format.
+    pub(crate) fn find_readable_manifest(&self, reference: &str) -> Result<Option<FetchedManifest>> {
+        let target = parse_reference(reference)?;
+        self.retry(reference, Access::Pull, || async {
+            match self.get_manifest(&target).await {
+                Ok(manifest) => Ok(Some(manifest)),
+                Err(RegistryError::InvalidManifest(_) | RegistryError::Schema1Manifest) => Ok(None),
+                Err(error) if error.status() == Some(404) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
     async fn get_manifest(&self, target: &Reference) -> Result<FetchedManifest, RegistryError> {
         let url = self.manifest_url(target)?;
         let mut response =

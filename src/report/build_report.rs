@@ -64,6 +64,9 @@ pub(super) struct ImageReport {
     /// Whether a git tag of the commit matches the package version, optionally with a leading `v` and the name of the
     /// package. Null if no git tag names a version.
     pub(super) version_is_tag: Option<bool>,
+    /// The git tag that was compared with the package version.
+    #[serde(skip)]
+    pub(super) git_tag: Option<String>,
     /// What happened to each tag in each repository. Empty if nothing was pushed.
     pub(super) moved: Vec<TagOutcome>,
     /// Codes of the checks whose findings were ignored.
@@ -88,12 +91,12 @@ pub(crate) struct TagOutcome {
 impl TagOutcome {
     /// Creates the outcome of a tag for an image whose index has the digest `new`.
     pub(crate) fn new(tag_move: TagMove, new: &str) -> TagOutcome {
-        let from = tag_move.existing.map(|existing| existing.digest);
+        let from = tag_move.existing.map(|existing| existing.image.digest);
         let change = match tag_move.decision {
             TagDecision::Create => TagChange::Created,
             TagDecision::Move => TagChange::Moved,
-            TagDecision::Leave => TagChange::Unchanged,
-            TagDecision::Keep(_) | TagDecision::Conflict => TagChange::Kept,
+            TagDecision::Unchanged => TagChange::Unchanged,
+            TagDecision::KeepHigherVersion(_) => TagChange::Kept,
         };
         let to = match change {
             TagChange::Created | TagChange::Moved => new.to_owned(),
@@ -184,7 +187,8 @@ impl Report {
                 tags: image.tags.clone(),
                 digest: verified.digests.image.clone(),
                 has_index: image.has_index,
-                version_is_tag: commit.and_then(|commit| image.release().matches_tag(&commit.tags)),
+                version_is_tag: image.git_tag.as_ref().map(|tag| tag.matches),
+                git_tag: image.git_tag.as_ref().map(|tag| tag.tag.clone()),
                 moved,
                 allow: image.policy.allow.clone(),
                 platforms: image.platforms.iter().map(platform_report).collect(),

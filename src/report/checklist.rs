@@ -6,7 +6,6 @@ use super::build_report::{BinaryReport, ImageReport, PlatformReport};
 use super::{Report, TagOutcome};
 use crate::oci::digest::shorten_digest;
 use crate::plan::Commit;
-use crate::plan::git_tags::{Release, VersionTag};
 use crate::plan::tags::is_version;
 use crate::publish::tag_decision::TagChange;
 use crate::ui::size;
@@ -54,13 +53,8 @@ impl Report {
 fn commit_items(commit: Option<&Commit>, image: &ImageReport) -> Vec<String> {
     let Some(commit) = commit else { return vec![checkbox(false, "built from a git commit")] };
     let clean = format!("clean work tree at commit `{}`", shorten_digest(&commit.sha));
-    let version = Version::parse(&image.package_version).ok();
-    let release = version.as_ref().map(|version| Release { package: &image.package, image: &image.name, version });
-    let tag = release.and_then(|release| release.version_tag(&commit.tags));
-    let tag_item = match tag {
-        Some(VersionTag { tag, .. }) => {
-            checkbox(image.version_is_tag == Some(true), &format!("git tag `{tag}` matches the version"))
-        }
+    let tag_item = match &image.git_tag {
+        Some(tag) => checkbox(image.version_is_tag == Some(true), &format!("git tag `{tag}` matches the version")),
         None => checkbox(false, "the commit has a git tag that matches the version"),
     };
     vec![checkbox(!commit.is_dirty(), &clean), tag_item]
@@ -249,6 +243,7 @@ mod tests {
             digest: format!("sha256:{}", "12".repeat(32)),
             has_index: true,
             version_is_tag: Some(true),
+            git_tag: Some("v1.2.3".to_owned()),
             moved: vec![
                 TagOutcome {
                     reference: "r.example/app:1.2.3".to_owned(),
@@ -283,8 +278,7 @@ mod tests {
             time: 0,
             tag: Some("v1.2.3".to_owned()),
             tags: vec!["v1.2.3".to_owned()],
-            branch: None,
-            changes: Vec::new(),
+            ..Commit::default()
         };
         let report = Report {
             version: 1,

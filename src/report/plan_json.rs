@@ -21,9 +21,12 @@ pub(crate) fn to_json(plan: &Plan, toolchain: &Toolchain, selections: &[EngineSe
     }
     json["version"] = SCHEMA_VERSION.into();
     json["auditable"] = toolchain.auditable.into();
-    // These are null if the images are built in different ways.
-    let common = selections.first().filter(|first| selections.iter().all(|other| other == *first));
-    add_engine(&mut json, common);
+    // These are null if they differ between the images.
+    let first = selections.first();
+    add_engine(&mut json, first.filter(|first| selections.iter().all(|other| other.engine == first.engine)));
+    if selections.iter().any(|other| Some(&other.why) != first.map(|first| &first.why)) {
+        json["engine_why"] = serde_json::Value::Null;
+    }
     Ok(serde_json::to_string_pretty(&json)?)
 }
 

@@ -67,9 +67,11 @@ fn engine_section(images: &[Image], selections: &[EngineSelection], width: Optio
         return section;
     }
     let mut items = Vec::new();
-    for EngineGroup { selection, images } in groups {
+    for group in groups {
+        let EngineGroup { selection, images } = &group;
         let builder = builder_description(selection).map(|builder| format!("; builder {builder}"));
-        let description = format!("{}: {}{}", selection.name(), selection.why, builder.unwrap_or_default());
+        let description =
+            format!("{}: {}{}", selection.name(), group.why_for_listed_images(), builder.unwrap_or_default());
         items.push(ListItem { names: images.join(", "), description });
     }
     let mut lines = vec!["Engines:".to_owned()];
@@ -80,8 +82,8 @@ fn engine_section(images: &[Image], selections: &[EngineSelection], width: Optio
 /// Returns the name of the builder that an engine uses, and whether it will be created. Returns `None` for the current
 /// builder.
 fn builder_description(selection: &EngineSelection) -> Option<String> {
-    let Engine::Buildx(Builder { name: Some(name), to_create, .. }) = &selection.engine else { return None };
-    Some(match to_create {
+    let Engine::Buildx(builder @ Builder { name: Some(name), .. }) = &selection.engine else { return None };
+    Some(match builder.to_create() {
         Some(to_create) => format!("{name}, will be created: {}", to_create.why),
         None => name.clone(),
     })

@@ -13,7 +13,8 @@ impl Report {
     pub(crate) fn references(&self) -> impl Iterator<Item = String> {
         self.images.iter().map(|image| {
             let repository = image.repositories.first().unwrap_or(&image.name);
-            if self.only_loaded { image.tagged(repository) } else { image.pinned(repository) }
+            let tagged = image.tagged(repository);
+            if self.only_loaded { tagged.reference } else { tagged.pinned() }
         })
     }
 
@@ -22,8 +23,9 @@ impl Report {
         let (mut reference_lines, mut digest_lines) = (String::new(), String::new());
         for image in &self.images {
             for repository in &image.repositories {
-                reference_lines.push_str(&format!("{}\n", image.pinned(repository)));
-                digest_lines.push_str(&format!("{}  {repository}\n", image.digest.trim_start_matches("sha256:")));
+                let tagged = image.tagged(repository);
+                reference_lines.push_str(&format!("{}\n", tagged.pinned()));
+                digest_lines.push_str(&format!("{}  {repository}\n", tagged.digest.trim_start_matches("sha256:")));
             }
         }
         if let Some(path) = refs {
@@ -36,18 +38,34 @@ impl Report {
     }
 }
 
-impl ImageReport {
-    /// Returns the repository with the image's first tag, leaving out tags that do not point to the image. If there are
-    /// none, returns only the repository.
-    fn tagged(&self, repository: &str) -> String {
-        let points_elsewhere = |reference: &str| {
-            self.moved.iter().any(|outcome| outcome.reference == reference && outcome.to != self.digest)
-        };
-        let mut references = self.tags.iter().map(|tag| format!("{repository}:{tag}"));
-        references.find(|reference| !points_elsewhere(reference)).unwrap_or_else(|| repository.to_owned())
-    }
+/// A tag, and the digest that it points to.
+struct TaggedDigest {
+    /// `repository:tag`, or only the repository if no tag points to the image.
+    reference: String,
+    digest: String,
+}
 
-    fn pinned(&self, repository: &str) -> String {
-        format!("{}@{}", self.tagged(repository), self.digest)
+impl ImageReport {
+    /// Returns the image's first tag in a repository that points to the image. A tag that was already published may
+    /// point to an index with other annotations, and then has another digest.
+    fn tagged(&self, repository: &str) -> TaggedDigest {
+        let tag = |tag: &String| {
+            let reference = format!("{repository}:{tag}");
+            match self.moved.iter().find(|outcome| outcome.reference == reference) {
+                Some(outcome) => outcome.published().map(|(_, digest)| digest.to_owned()),
+                None => Some(self.digest.clone()),
+            }
+            .map(|digest| TaggedDigest { reference, digest })
+        };
+        let tags: Vec<TaggedDigest> = self.tags.iter().filter_map(tag).collect();
+        let index = tags.iter().position(|tag| tag.digest == self.digest).unwrap_or(0);
+        let untagged = || TaggedDigest { reference: repository.to_owned(), digest: self.digest.clone() };
+        tags.into_iter().nth(index).unwrap_or_else(untagged)
+    }
+}
+
+impl TaggedDigest {
+    fn pinned(&self) -> String {
+        format!("{}@{}", self.reference, self.digest)
     }
 }

@@ -1,4 +1,4 @@
-//! Checks what the base image and the configuration decide about an image, before its binaries are compiled.
+//! Checks an image before its binaries are compiled.
 
 use std::sync::Arc;
 
@@ -73,4 +73,37 @@ fn expected_elf(platform: &PreparedPlatform, loads_glibc: bool) -> Elf {
         elf.needed_versions = vec![NeededVersion { library: "libc.so.6".to_owned(), version, weak: false }];
     }
     elf
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::BuildSettings;
+
+    #[test]
+    fn binaries_need_the_start_symbol_of_their_glibc_floor() {
+        for (floor, loads_glibc, expected) in [
+            (None, true, None),
+            (Some("2.17"), true, None),
+            (Some("2.33"), true, None),
+            (Some("2.34"), true, Some("GLIBC_2.34")),
+            (Some("2.41"), true, Some("GLIBC_2.34")),
+            (Some("2.41"), false, None),
+        ] {
+            let platform = PreparedPlatform {
+                platform: "linux/amd64".parse().unwrap(),
+                base: None,
+                config: json!({}),
+                layers: Vec::new(),
+                build: BuildSettings { glibc: floor.map(str::to_owned), ..BuildSettings::default() },
+                rootfs: RootFs::default(),
+                binaries: Vec::new(),
+                waiting: Vec::new(),
+            };
+            let elf = expected_elf(&platform, loads_glibc);
+            let needed = elf.needed_versions.first().map(|needed| needed.version.as_str());
+            assert_eq!(needed, expected, "{floor:?} {loads_glibc}");
+            assert_eq!(elf.interpreter.is_some(), loads_glibc);
+        }
+    }
 }

@@ -296,9 +296,12 @@ fn missing_library_fix(name: &str, loader: DynamicLoader) -> &'static str {
             "use libraries built for glibc instead of musl, because the program uses glibc"
         }
         (name, _) if name.starts_with("libssl") || name.starts_with("libcrypto") => {
-            "use a base with this version of OpenSSL, enable the `vendored` feature of the `openssl` crate, or use rustls"
+            "use a base with this version of OpenSSL, set copy-libraries = true if sysroot-packages has libssl-dev, or enable \
+             the `vendored` feature of the `openssl` crate"
         }
-        _ => "use a base that has the library, copy the library into the image, or link it statically",
+        _ => {
+            "use a base that has the library, copy it with copy-libraries = true if sysroot-packages provides it, or link it statically"
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
-use crate::support::embedded;
 use crate::support::fake_registry::digest;
 use crate::support::snapshot::snapshot;
 use crate::support::{FakeRegistry, Finished, Project};
+use crate::support::{embedded, endless_cargo};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
@@ -30,11 +30,12 @@ pub fn on(registry: &FakeRegistry) -> Project {
     Project::with_config(&format!("base = '{}/base:1'\nplatforms = ['linux/arm64']", registry.host))
 }
 
-/// Asserts that a build fails before it compiles anything, and that it leaves no incomplete blobs in the cache.
+/// Asserts that a build fails without waiting for cargo, and that it leaves no incomplete blobs in the cache.
 #[track_caller]
 fn refused(registry: &FakeRegistry, code: i32) -> Finished {
     let project = on(registry);
-    let finished = embedded(&project, &["build"]).fails(code).finish().stderr_lacks("Compiling");
+    let run = embedded(&project, &["build"]).path_only(&endless_cargo());
+    let finished = run.fails(code).finish().without_compiling();
     let cached = walk(&project.path().join("cache"));
     for path in cached.iter().filter(|path| path.components().any(|part| part.as_os_str() == "blobs")) {
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -43,13 +44,13 @@ fn refused(registry: &FakeRegistry, code: i32) -> Finished {
     finished
 }
 
-/// Asserts that the base image is accepted. The build then fails on an invalid `files` entry, before compiling.
+/// Asserts that the base image is accepted. The build then fails on an invalid `files` entry.
 #[track_caller]
 fn passes(registry: &FakeRegistry) {
     let base = format!("base = '{}/base:1'\nplatforms = ['linux/arm64']", registry.host);
     let file = "[[files]]\nfrom = 'multiarch.toml'\nto = '/bin/sh/x'";
     let project = Project::with_config(&format!("{base}\n{file}"));
-    embedded(&project, &["build"]).fails(3).finish().stderr_has(&["/usr/bin/sh"]);
+    embedded(&project, &["build"]).path_only(&endless_cargo()).fails(3).finish().stderr_has(&["/usr/bin/sh"]);
 }
 
 pub fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
@@ -180,6 +181,6 @@ fn base_that_needs_credentials_is_reported() {
 fn unwritable_cache_is_reported() {
     let (registry, _) = good();
     let project = on(&registry).file("cache", "a file instead of a directory");
-    let run = embedded(&project, &["build"]).fails(1).finish();
-    snapshot!(run.stderr_lacks("Compiling"));
+    let run = embedded(&project, &["build"]).path_only(&endless_cargo()).fails(1).finish();
+    snapshot!(run.without_compiling());
 }

@@ -2,38 +2,32 @@
 
 use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
 use crate::support::snapshot::snapshot;
-use crate::support::{FakeRegistry, Fakes, Finished, HEALTHY_DOCKER, Project, embedded, find, ready_made};
+use crate::support::{FakeRegistry, Finished, HEALTHY_DOCKER, Project, embedded, endless_cargo, ready_made};
 
 const STYLE: BaseStyle = BaseStyle { docker: false, index: true, compression: "gzip" };
 
 /// Stores a base with a shell script as its only program, and returns the start of a configuration that uses it.
 fn base(registry: &FakeRegistry) -> String {
+    let tini = ready_made::program(62);
     let layer = tar_of(&[
         ("etc", Entry::Dir(0o755)),
         ("etc/passwd", Entry::File(b"root:x:0:0::/root:/bin/sh\nweb:x:7:7::/:/bin/sh\n", 0o644)),
         ("etc/group", Entry::File(b"root:x:0:\nweb:x:7:\n", 0o644)),
         ("bin", Entry::Dir(0o755)),
         ("bin/tool", Entry::File(b"not a program", 0o644)),
+        ("bin/tini", Entry::File(&tini, 0o755)),
     ]);
     base_image(registry, "base", "1", &["linux/amd64"], &layer, STYLE);
     format!("base = '{}/base:1'\nplatforms = ['linux/amd64']\n", registry.host)
 }
 
-/// Returns tools with a cargo that records attempts to compile.
-fn tools() -> Fakes {
-    let cargo = find("cargo").unwrap();
-    let script = format!("[ \"$1\" != build ] || echo compiled > \"$0.log\"\nexec '{}' \"$@\"", cargo.display());
-    Fakes::new().program("cargo", &script).real("rustc").real("git")
-}
-
-fn rejected(config: &str) -> Finished {
+/// Asserts that a build fails without waiting for cargo.
+#[track_caller]
+fn rejected(config: &str, code: i32) -> Finished {
     let registry = FakeRegistry::storing();
     let script = "#!/bin/bash\nexec app\n";
     let project = Project::with_config(&format!("{}{config}", base(&registry))).file("start.sh", script);
-    let tools = tools();
-    let finished = embedded(&project, &["build"]).path_only(&tools).fails(8).finish();
-    assert_eq!(tools.log("cargo"), "", "nothing may be compiled: {finished}");
-    finished
+    embedded(&project, &["build"]).path_only(&endless_cargo()).fails(code).finish().without_compiling()
 }
 
 #[test]
@@ -44,16 +38,23 @@ fn errors_in_the_base_and_the_configuration_are_reported_before_compiling() {
         "user = 'nobody'",
         "user = '0:staff'",
         script,
-        "entrypoint = ['/bin/tini', '--', '/usr/local/bin/app']",
+        "entrypoint = ['/bin/dumb-init', '/usr/local/bin/app']",
         "entrypoint = ['/bin/tool']",
+        // The wrapper exists, but the program that it starts does not.
+        "entrypoint = ['/bin/tini', '--', '/usr/local/bin/other']",
     ]
-    .map(rejected);
+    .map(|config| rejected(config, 8));
     snapshot!(seen);
 }
 
 #[test]
 fn loader_that_the_base_lacks_is_reported_before_compiling() {
-    snapshot!(rejected("libc = 'gnu'"));
+    snapshot!(rejected("libc = 'gnu'", 8));
+}
+
+#[test]
+fn working_directory_that_is_a_file_is_reported_before_compiling() {
+    snapshot!(rejected("workdir = '/bin/tool'", 3));
 }
 
 #[test]
@@ -69,10 +70,16 @@ fn allowed_findings_and_correct_images_are_compiled() {
 fn images_built_by_buildx_are_checked_before_compiling() {
     let registry = FakeRegistry::storing();
     let project = Project::with_config(&format!("{}user = 'nobody'", base(&registry)));
-    let tools = tools().program("docker", &format!("PATH=$PATH:/usr/bin:/bin\n{HEALTHY_DOCKER}"));
+    let tools = endless_cargo().program("docker", &format!("PATH=$PATH:/usr/bin:/bin\n{HEALTHY_DOCKER}"));
     let finished = project.run(&["build", "--engine", "buildx"]).path_only(&tools).fails(8).finish();
     finished.stderr_has(&["error[MA052]: linux/amd64: user 'nobody' is not in the image's /etc/passwd"]);
-    assert_eq!(tools.log("cargo"), "");
+    // Additional arguments of buildx may add what is missing.
+    let config = format!("{}require-labels = ['team']\nbuildx-args = ['--label=team=a']", base(&registry));
+    let with_args =
+        Project::with_config(&format!("{config}\n[images.plain]\nbins = ['app']\n[images.app]\nbins = ['app']"));
+    let ready = ready_made::tools().program("docker", &format!("PATH=$PATH:/usr/bin:/bin\n{HEALTHY_DOCKER}"));
+    let finished = with_args.run(&["build"]).path_only(&ready).fails(6).finish();
+    finished.stderr_has(&["this fake docker cannot build"]);
     // The template adds the user, which only buildx can do.
     let template = "FROM {{ base }} AS {{ stage }}\nRUN adduser -D nobody\n{% include \"contents\" %}\n\
         {% include \"config\" %}\n";
@@ -81,4 +88,40 @@ fn images_built_by_buildx_are_checked_before_compiling() {
     let tools = ready_made::tools().program("docker", &format!("PATH=$PATH:/usr/bin:/bin\n{HEALTHY_DOCKER}"));
     let finished = project.run(&["build"]).path_only(&tools).fails(6).finish();
     finished.stderr_has(&["this fake docker cannot build"]);
+}
+
+#[test]
+fn all_images_with_errors_are_reported() {
+    let config = "[images.one]\nbins = ['app']\nuser = 'nobody'\n[images.two]\nbins = ['app']\n\
+        [images.three]\nbins = ['app']\nuser = '0:staff'\n";
+    snapshot!(rejected(config, 8));
+}
+
+#[test]
+fn bases_are_pulled_while_cargo_is_compiling() {
+    let tools = endless_cargo();
+    let log = tools.path().join("cargo.log");
+    // The registry serves no layer before cargo has started.
+    let registry = FakeRegistry::storing_with(move |request, _| {
+        let is_layer = request.method == "GET" && request.path.contains("/blobs/");
+        for _ in 0..600 {
+            if !is_layer || log.exists() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        None
+    });
+    let project = Project::with_config(&format!("{}user = 'nobody'", base(&registry)));
+    let finished = embedded(&project, &["build"]).path_only(&tools).fails(8).finish();
+    finished.stderr_has(&["Compiling app for linux/amd64", "error[MA052]"]);
+    assert_eq!(tools.log("cargo"), "compiling\n");
+}
+
+#[test]
+fn images_without_a_base_are_checked_before_cargo_starts() {
+    let tools = endless_cargo();
+    let project = Project::with_config("platforms = ['linux/amd64']\nuser = 'nobody'");
+    embedded(&project, &["build"]).path_only(&tools).fails(3).finish().stderr_lacks("Compiling");
+    assert_eq!(tools.log("cargo"), "");
 }

@@ -38,6 +38,7 @@ mod image_contents;
 mod init;
 mod linkers;
 mod man;
+mod memory;
 mod outputs;
 mod plain_manifests;
 mod plan;

@@ -94,6 +94,41 @@ fn classic_store_gets_a_builder() {
 }
 
 #[test]
+fn managed_builder_does_not_change_the_engine_of_other_images() {
+    let config = "platforms = ['linux/amd64']\n[images.plain]\nbins = ['app']\n[images.web]\nbins = ['app']\nbase = 'b:1'\n\
+        template = 't.j2'\n";
+    let template = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+    let project = Project::with_config(config).file("t.j2", template);
+    // The builder does not exist until a run has created it.
+    let existing = "  \"buildx inspect\") [ \"$3\" != multiarch ] || { echo 'Name: multiarch'; echo 'Driver: docker-container'; exit 0; }; echo 'Driver: docker' ;;";
+    let seen = ["", existing].map(|case| {
+        let docker = docker_with(&format!("{NO_CONTAINERD}\n{case}"));
+        let plan = project.run(&["plan"]).path_first(&docker).finish();
+        plan.stdout
+            .lines()
+            .filter(|line| line.contains("embedded") || line.contains("buildx"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    });
+    assert!(seen[0].contains("plain  embedded: Docker's classic image store"), "{}", seen[0]);
+    let engines = |lines: &str| {
+        lines.replace(", will be created: Docker's classic image store does not support multi-platform images", "")
+    };
+    assert_eq!(engines(&seen[0]), engines(&seen[1]));
+}
+
+#[test]
+fn engine_of_one_image_overrides_that_of_the_workspace() {
+    let config = "engine = 'embedded'\nplatforms = ['linux/amd64']\n[images.plain]\nbins = ['app']\n[images.web]\nbins = ['app']\n\
+        base = 'b:1'\ntemplate = 't.j2'\n";
+    let template = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+    let project = Project::with_config(config).file("t.j2", template);
+    let failed = project.run(&["plan"]).path_first(&healthy()).finds(3).finish();
+    let project = project.file("multiarch.toml", &format!("{config}engine = 'buildx'\n"));
+    snapshot!(failed, project.run(&["plan"]).path_first(&healthy()).finish());
+}
+
+#[test]
 fn builder_created_by_another_run_is_used() {
     let registry = FakeRegistry::accepting();
     // Simulate another run that creates the builder after this run has found it missing.

@@ -87,6 +87,24 @@ fn sysroot_packages_are_rejected_for_other_platforms() {
 }
 
 #[test]
+fn copied_libraries_need_packages_and_a_base() {
+    const GNU: &str = "platforms = ['linux/arm64']\nlibc = 'gnu'\ncopy-libraries = true\n";
+    let packages = format!("{GNU}sysroot-packages = ['libssl-dev']\n");
+    let seen = [
+        (format!("{GNU}base = 'x'"), &["plan"][..]),
+        (format!("{packages}base = 'scratch'"), &["plan"]),
+        (format!("{packages}base = 'x'"), &["publish", "--artifacts", "dist"]),
+    ]
+    .map(|(config, args)| Project::with_config(&config).run(args).fails(3).finish());
+    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"config\" %}\nCOPY linux/arm64/app /usr/local/bin/\n";
+    let own = Project::with_config(&format!("{packages}base = 'x'\ntemplate = 't.j2'")).file("t.j2", template);
+    snapshot!(seen, own.run(&["plan"]).fails(3).finish());
+    let project = Project::with_config(&format!("{packages}base = 'x'"));
+    let dockerfile = project.run(&["dockerfile"]).finish().stdout;
+    assert!(dockerfile.contains("COPY [\"linux/arm64/libraries\",\"/usr/lib/aarch64-linux-gnu/\"]"), "{dockerfile}");
+}
+
+#[test]
 fn plan_shows_sysroot_packages() {
     let tools = apt("", "").program("aarch64-linux-gnu-gcc", "exit 1");
     let config = "libc = 'gnu'\nbase = 'x'\nplatforms = ['linux/amd64', 'linux/arm64']\nlinker = 'gcc'\n\

@@ -1,5 +1,8 @@
 //! Tags that `publish` creates, moves and leaves alone.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use serde_json::Value;
 
 use crate::support::ready_made;
@@ -49,9 +52,15 @@ fn version_tag_stays_at_the_image_of_another_commit() {
     snapshot!(finished);
     assert_eq!([digest(&registry, "1.2.3"), digest(&registry, "latest")], [first.clone(), first.clone()]);
 
-    let doctor = project.run(&["doctor", "--registry", &host, "--insecure-registry", &host]);
-    let doctor = doctor.path_only(&ready_made::tools()).finds(7).finish();
-    assert!(doctor.stdout.contains("app:1.2.3 is already published from another commit"), "{doctor}");
+    let doctor = || {
+        let run = project.run(&["doctor", "--engine", "embedded", "--registry", &host, "--insecure-registry", &host]);
+        run.path_only(&ready_made::tools())
+    };
+    let warned = doctor().finish();
+    assert!(warned.stdout.contains("warning"), "{warned}");
+    assert!(warned.stdout.contains("app:1.2.3 is already published from another commit"), "{warned}");
+    let allowed = doctor().env("MULTIARCH_ALLOW_OVERWRITE", "1").finish();
+    assert!(!allowed.stdout.contains("already published"), "{allowed}");
 
     // The other two solutions that the hints name.
     publish(&project, &host, &["--tag", "edge,{{git.short}}"]).finish();
@@ -144,6 +153,9 @@ fn same_image_can_be_published_again() {
     assert_ne!(digest(&registry, "latest"), first);
     let again = publish(&project, &host, &[]).finish().stdout;
     assert!(again.starts_with(&format!("{host}/app:latest@")), "1.2.3 has another digest: {again}");
+    // Without a tag that points to the new index, the reference is that of the published image.
+    let only_version = publish(&project, &host, &["--tag", "1.2.3"]).finish().stdout;
+    assert_eq!(only_version, format!("{host}/app:1.2.3@{first}\n"));
 }
 
 #[test]
@@ -194,4 +206,82 @@ fn platforms_that_a_tag_loses_are_reported_with_and_without_an_index() {
     assert_eq!(warning(&[AMD64], &[AMD64], [false, true]), None);
     assert_eq!(warning(&[AMD64], &[ARM64], [false, true]).as_deref(), Some("linux/amd64"));
     assert_eq!(warning(&[AMD64, ARM64], &[AMD64], [true, false]).as_deref(), Some("linux/arm64"));
+}
+
+#[test]
+fn tags_are_restored_if_one_cannot_be_moved() {
+    let seen = [(&["latest"][..], true), (&["latest", "stable"], false)].map(|(rejected, is_restored)| {
+        let is_broken = Arc::new(AtomicBool::new(false));
+        let stable_puts = AtomicUsize::new(0);
+        let broken = is_broken.clone();
+        let registry = FakeRegistry::storing_with(move |request, _| {
+            let tag = request.path.strip_prefix("/v2/app/manifests/").filter(|_| request.method == "PUT")?;
+            let is_rejected = broken.load(Ordering::SeqCst)
+                && rejected.contains(&tag)
+                // The tag `stable` can be moved, but not moved back.
+                && (tag != "stable" || stable_puts.fetch_add(1, Ordering::SeqCst) > 0);
+            is_rejected.then(|| (403, vec![], br#"{"errors":[{"code":"DENIED","message":"no"}]}"#.to_vec()))
+        });
+        let host = remote(&registry);
+        let config = "tags = ['{{version}}', 'stable', 'latest']";
+        let project = project().file("multiarch.toml", config);
+        publish(&project, &host, &[]).finish();
+        let [first, latest] = ["stable", "latest"].map(|tag| digest(&registry, tag));
+        is_broken.store(true, Ordering::SeqCst);
+        let finished = publish(&commit(project, "1.2.4"), &host, &[]).fails(7).finish();
+        assert_eq!(digest(&registry, "latest"), latest);
+        assert_eq!(digest(&registry, "stable") == first, is_restored, "{finished}");
+        assert_eq!(digest(&registry, "1.2.3"), first);
+        finished
+    });
+    snapshot!(seen);
+}
+
+#[test]
+fn other_packages_can_be_published_if_one_version_is_taken() {
+    let registry = FakeRegistry::storing();
+    let host = remote(&registry);
+    let package = |name: &str, version: &str| format!("[package]\nname = \"{name}\"\nversion = \"{version}\"\n");
+    let lock = |api: &str| {
+        format!(
+            "version = 4\n\n[[package]]\nname = \"api\"\nversion = \"{api}\"\n\n[[package]]\nname = \"web\"\nversion = \
+             \"1.0.0\"\n"
+        )
+    };
+    let project = Project::empty()
+        .file(".gitignore", "/target\n/cache\n")
+        .file("Cargo.toml", "[workspace]\nmembers = ['api', 'web']\nresolver = '2'\n")
+        .file("Cargo.lock", &lock("1.0.0"))
+        .file("api/Cargo.toml", &package("api", "1.0.0"))
+        .file("api/src/main.rs", "fn main() {}\n")
+        .file("web/Cargo.toml", &package("web", "1.0.0"))
+        .file("web/src/main.rs", "fn main() {}\n")
+        .committed();
+    publish(&project, &host, &[]).finish();
+    let project = project.file("api/Cargo.toml", &package("api", "1.0.1")).file("Cargo.lock", &lock("1.0.1"));
+    project.git(&["commit", "-q", "-a", "-m", "next"]);
+    project.git(&["tag", "api-v1.0.1"]);
+    snapshot!(publish(&project, &host, &[]).fails(7).finish());
+    publish(&project, &host, &["-p", "api"]).finish();
+    assert_eq!(registry.tags("api"), ["1.0.0", "1.0.1", "latest"]);
+}
+
+#[test]
+fn uncommitted_changes_are_not_reported_as_another_commit() {
+    let registry = FakeRegistry::storing();
+    let host = remote(&registry);
+    let project = project();
+    publish(&project, &host, &[]).finish();
+    let project = project.file("untracked", "");
+    snapshot!(publish(&project, &host, &["--tag", "1.2.3"]).fails(7).finish());
+}
+
+#[test]
+fn existing_manifest_in_an_unknown_format_is_another_image() {
+    let registry = FakeRegistry::storing();
+    let host = remote(&registry);
+    let schema1 = br#"{"schemaVersion":1,"name":"app","tag":"latest","fsLayers":[],"history":[]}"#;
+    registry.manifest("app", "latest", "application/vnd.docker.distribution.manifest.v1+json", schema1);
+    publish(&project(), &host, &[]).finish().stderr_has(&["app:latest (was "]);
+    assert_eq!(digest(&registry, "latest"), digest(&registry, "1.2.3"));
 }

@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::docker::{BuilderInfo, DockerStatus};
 use crate::image::buildx::qemu;
-use crate::image::engine::{self, Engine, EngineGroup, EngineRequest, EngineSelection};
+use crate::image::engine::{self, Engine, EngineRequest, EngineSelection};
 use crate::image::{self, build_context, embedded, export};
 use crate::plan::{Image, Plan};
 use crate::platform::Platform;
@@ -31,7 +31,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
         results.add_error("image", error)?;
     }
     let request = engine_request(plan, &dockerfiles);
-    let uses_docker = plan.engine.choice != EngineChoice::Embedded;
+    let uses_docker = plan.images.iter().any(|image| image.engine != EngineChoice::Embedded);
     let builder_name = plan.engine.builder.as_deref();
     let docker = if uses_docker { DockerStatus::probe(builder_name, ui)? } else { DockerStatus::default() };
     let selections = select_engines(request, &docker, results, ui)?;
@@ -200,23 +200,21 @@ fn report_engines(
     for builder in engine::builders(selected.iter().map(|(_, selection)| &selection.engine)) {
         report_builder(plan, builder, results);
     }
-    for EngineGroup { selection, images } in
-        engine::group(selected.iter().map(|(image, selection)| (*image, selection)))
-    {
-        let only_for =
-            if images.len() == plan.images.len() { String::new() } else { format!("{}: ", images.join(", ")) };
-        let name = match selection.engine {
-            Engine::Buildx(_) => "docker buildx",
-            Engine::Embedded => "embedded engine",
+    for group in engine::group(selected.iter().map(|(image, selection)| (*image, selection))) {
+        let label = group.selection.engine.label();
+        let used = if group.images.len() == plan.images.len() {
+            format!("{label}: {}", group.selection.why)
+        } else {
+            format!("{}: {label}: {}", group.images.join(", "), group.why_for_listed_images())
         };
-        results.add(CheckResult::ok("engine", format!("{only_for}{name}: {}", selection.why)));
+        results.add(CheckResult::ok("engine", used));
     }
     Ok(builders)
 }
 
 /// Reports a builder that will be created, or that was not selected by the configuration.
 fn report_builder(plan: &Plan, builder: &Builder, results: &mut Results) {
-    if let (Some(to_create), Some(name)) = (&builder.to_create, &builder.name) {
+    if let (Some(to_create), Some(name)) = (builder.to_create(), &builder.name) {
         let message = format!("'{name}' does not exist yet, but `publish` will create it: {}", to_create.why);
         let fix = Fix::CreateBuilder(Box::new(plan.paths.clone()), builder.clone());
         results.add(CheckResult::warning("builder", message).with_fix(format!("`{}`", fix.command())));
@@ -237,7 +235,7 @@ fn check_run_instructions(
 ) -> Result<BTreeSet<Platform>> {
     let host = Platform::host_triple();
     // If no builder was selected, assume a local one, to check which platforms this machine can run.
-    let local = Builder { name: None, driver: "docker".to_owned(), is_multi_node: false, to_create: None };
+    let local = Builder { name: None, driver: "docker".to_owned(), is_multi_node: false, managed: None };
     let mut missing = BTreeSet::new();
     for ((image, dockerfile), builder) in images.iter().zip(dockerfiles).zip(builders) {
         if dockerfile.run_platforms.is_empty() {

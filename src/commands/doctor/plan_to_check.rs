@@ -25,7 +25,7 @@ pub(crate) enum LoadedPlan {
 
 /// Loads the plan, and reports the state of the workspace.
 pub(crate) fn plan_to_check(args: &DoctorArgs, results: &mut Results) -> Result<LoadedPlan> {
-    let request = args.smoke.add_to(args.settings.request());
+    let request = args.overwrite.add_to(args.smoke.add_to(args.settings.request()));
     let current_dir = plan::current_dir()?;
     let has_manifest = current_dir.ancestors().any(|dir| dir.join("Cargo.toml").is_file());
     let has_workspace = has_manifest || args.settings.selection().manifest_path.is_some();

@@ -9,7 +9,7 @@ use super::machine;
 use super::results::Results;
 use crate::image::bases;
 use crate::oci::reference::repository_name;
-use crate::plan::{Image, Plan, TagPermissions};
+use crate::plan::{Image, Plan};
 use crate::platform::Platform;
 use crate::publish::push_access::push_repositories;
 use crate::publish::tags;
@@ -34,7 +34,9 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
             }
         }
     }
-    checker.check_tags(&plan.images)?;
+    if !plan.tag_permissions.overwrite {
+        checker.check_tags(&plan.images)?;
+    }
     for (base, platforms) in bases::platforms_by_base(&plan.images) {
         checker.check_pull(base, &platforms)?;
     }
@@ -79,13 +81,21 @@ impl<'a> RegistryChecker<'a> {
         Ok(())
     }
 
-    /// Checks that no version has already been published from another commit.
+    /// Warns about versions that have already been published from another commit. This is normal after a release, and
+    /// `publish` fails only if the version has not been increased by then.
     fn check_tags(&mut self, images: &[Image]) -> Result<()> {
-        // Registries that do not respond have already been reported.
-        if self.hosts.values().all(|responds| *responds)
-            && let Err(error) = tags::check_revisions(images, TagPermissions::default(), &self.registry)
-        {
-            self.results.add_error("registry", error)?;
+        for image in images {
+            // Registries that do not respond have already been reported.
+            let responds = |repository: &&String| self.hosts.get(host(repository)).is_some_and(|responds| *responds);
+            let repositories = image.repositories.iter().filter(responds).cloned().collect();
+            let image = Image { repositories, ..image.clone() };
+            match tags::find_other_revisions(&[image], &self.registry) {
+                Ok(Some(failure)) => {
+                    self.results.add(CheckResult::error("registry", &failure.into()).with_state(CheckState::Warning));
+                }
+                Ok(None) => {}
+                Err(error) => self.results.add_error("registry", error)?,
+            }
         }
         Ok(())
     }
@@ -107,7 +117,7 @@ impl<'a> RegistryChecker<'a> {
 
     /// Returns whether a repository's host responds. Each host is checked and listed only once.
     fn ping(&mut self, repository: &str) -> Result<bool> {
-        let host = repository.split_once('/').map_or(repository, |(host, _)| host);
+        let host = host(repository);
         if let Some(responds) = self.hosts.get(host) {
             return Ok(*responds);
         }
@@ -127,4 +137,9 @@ impl<'a> RegistryChecker<'a> {
             }
         }
     }
+}
+
+/// Returns the host of a repository, with its port.
+fn host(repository: &str) -> &str {
+    repository.split_once('/').map_or(repository, |(host, _)| host)
 }

@@ -24,6 +24,7 @@ pub(crate) fn native_dependencies(plan: &Plan, ui: &Ui) -> Result<Vec<NativeDepe
         // A generated configuration lists the same libraries for all platforms, so check only the first platform.
         let build = image.platforms.first().map(|first| Build {
             settings: first.build.clone(),
+            copies_libraries: false,
             platforms: [first.platform].into(),
             binaries: first.binaries.iter().cloned().collect(),
         });

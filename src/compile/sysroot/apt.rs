@@ -35,7 +35,7 @@ pub(crate) fn fetch(sysroots: &BTreeMap<String, Sysroot>, cache_dir: &Utf8Path, 
         if before.is_some() && (offline || is_fresh(sysroot)) {
             continue;
         }
-        let names = packages::request_line(&sysroot.packages);
+        let names = packages::request_line(&sysroot.packages, sysroot.is_copied);
         ui.status("Fetching", format!("{names} for {}", sysroot.platform));
         match create_sysroot(&Apt::new(sysroot, cache_dir, offline, ui), before.as_deref()) {
             Err(error) if before.is_some() && failure_class(&error) != Class::Interrupted => {
@@ -50,7 +50,8 @@ pub(crate) fn fetch(sysroots: &BTreeMap<String, Sysroot>, cache_dir: &Utf8Path, 
 /// Returns the record of an existing sysroot, if it was created for the same requested packages.
 fn read_record(sysroot: &Sysroot) -> Option<String> {
     let record = fs_err::read_to_string(sysroot.dir.join(RECORD)).ok()?;
-    (record.lines().next() == Some(packages::request_line(&sysroot.packages).as_str())).then_some(record)
+    let request = packages::request_line(&sysroot.packages, sysroot.is_copied);
+    (record.lines().next() == Some(request.as_str())).then_some(record)
 }
 
 fn is_fresh(sysroot: &Sysroot) -> bool {
@@ -72,11 +73,13 @@ fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
     fs_err::write(apt.root.join("apt.conf"), apt.config())?;
     let _progress = ui.bars().elapsed("Fetching");
     let update_errors = if apt.offline { String::new() } else { apt.update()? };
-    let closure = packages::closure(&sysroot.packages, |names| apt.show(names)).map_err(|error| match error {
-        ClosureError::UnknownPackage(name) => apt.unknown(&name, &update_errors).into(),
-        ClosureError::LookUp(error) => error,
-    })?;
-    let record = packages::record(&sysroot.packages, &closure);
+    let closure = packages::closure(&sysroot.packages, sysroot.is_copied, |names| apt.show(names)).map_err(
+        |error| match error {
+            ClosureError::UnknownPackage(name) => apt.unknown(&name, &update_errors).into(),
+            ClosureError::LookUp(error) => error,
+        },
+    )?;
+    let record = packages::record(&sysroot.packages, sysroot.is_copied, &closure);
     if before == Some(record.as_str()) {
         return fs::write_atomically(&sysroot.dir.join(RECORD), record.as_bytes());
     }

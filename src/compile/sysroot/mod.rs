@@ -14,8 +14,8 @@ use crate::platform::Platform;
 /// Returns the sysroots that builds request, keyed by target triple.
 pub(crate) fn requested(builds: &[Build], paths: &Paths) -> BTreeMap<String, Sysroot> {
     let mut sysroots: BTreeMap<String, Sysroot> = BTreeMap::new();
-    for settings in builds.iter().map(|build| &build.settings).filter(|settings| !settings.sysroot_packages.is_empty())
-    {
+    for build in builds.iter().filter(|build| !build.settings.sysroot_packages.is_empty()) {
+        let settings = &build.settings;
         let Some((platform, debian)) =
             Platform::for_triple(&settings.triple).find_map(|platform| Some((platform, platform.debian()?)))
         else {
@@ -23,9 +23,10 @@ pub(crate) fn requested(builds: &[Build], paths: &Paths) -> BTreeMap<String, Sys
         };
         let dir = paths.work_dir().join("+sysroot").join(&settings.triple);
         let (architecture, multiarch) = (debian.name, debian.library_dir.to_owned());
-        let empty = Sysroot { platform, dir, architecture, multiarch, packages: BTreeSet::new() };
+        let empty = Sysroot { platform, dir, architecture, multiarch, packages: BTreeSet::new(), is_copied: false };
         let sysroot = sysroots.entry(settings.triple.clone()).or_insert(empty);
         sysroot.packages.extend(settings.sysroot_packages.iter().cloned());
+        sysroot.is_copied |= build.copies_libraries;
     }
     sysroots
 }
@@ -121,6 +122,7 @@ mod tests {
             architecture: "arm64",
             multiarch: "aarch64-linux-gnu".to_owned(),
             packages: build.sysroot_packages.iter().cloned().collect(),
+            is_copied: false,
         };
         let mut facts = Facts { sysroots: [(TRIPLE.to_owned(), sysroot)].into(), ..Facts::default() };
         facts.env.variables = variables.iter().map(|name| (*name).to_owned()).collect();

@@ -83,10 +83,12 @@ pub(crate) enum ClosureError {
 }
 
 /// Returns the packages needed to link against the `requested` ones: the requested packages themselves, the development
-/// packages that they depend on, and the libraries of each. Excludes programs and dependencies that libraries need only
-/// at run time. `look_up` takes package names and returns the packages that apt can find.
+/// packages that they depend on, and the libraries of each. Excludes programs, and the dependencies that libraries need
+/// only at run time unless `for_run_time` is set. `look_up` takes package names and returns the packages that apt can
+/// find.
 pub(crate) fn closure(
     requested: &BTreeSet<String>,
+    for_run_time: bool,
     look_up: impl Fn(&BTreeSet<String>) -> Result<Vec<DebianPackage>>,
 ) -> Result<BTreeSet<DebianPackage>, ClosureError> {
     let mut closure: BTreeSet<DebianPackage> = BTreeSet::new();
@@ -96,7 +98,7 @@ pub(crate) fn closure(
         let Some(package) = known.iter().find(|package| package.matches(name)) else {
             return Err(ClosureError::UnknownPackage(name.clone()));
         };
-        add(package, &mut closure, &mut dependencies);
+        add(package, for_run_time, &mut closure, &mut dependencies);
     }
     while !dependencies.is_empty() {
         let known = look_up(&with_bare_names(dependencies.iter().flatten())).map_err(ClosureError::LookUp)?;
@@ -104,19 +106,25 @@ pub(crate) fn closure(
             if let Some(package) = find(&alternatives, &known)
                 && (package.is_development() || package.is_library())
             {
-                add(package, &mut closure, &mut dependencies);
+                add(package, for_run_time, &mut closure, &mut dependencies);
             }
         }
     }
     Ok(closure)
 }
 
-/// Adds a package to `closure`. If it is a development package, its dependencies are added to `dependencies`.
-fn add(package: &DebianPackage, closure: &mut BTreeSet<DebianPackage>, dependencies: &mut Vec<Vec<String>>) {
+/// Adds a package to `closure`. If it is a development package, or a library that will run, its dependencies are added
+/// to `dependencies`.
+fn add(
+    package: &DebianPackage,
+    for_run_time: bool,
+    closure: &mut BTreeSet<DebianPackage>,
+    dependencies: &mut Vec<Vec<String>>,
+) {
     if closure.iter().any(|other| other.name == package.name) {
         return;
     }
-    if package.is_development() {
+    if package.is_development() || (for_run_time && package.is_library()) {
         let is_needed = |alternatives: &&Vec<String>| !alternatives.iter().any(|name| is_provided_by_linker(name));
         dependencies.extend(package.depends.iter().filter(is_needed).cloned());
     }
@@ -141,14 +149,15 @@ fn with_bare_names<'a>(names: impl IntoIterator<Item = &'a String>) -> BTreeSet<
 
 /// Returns a sysroot's record: the requested packages on the first line, followed by a line for each package in the
 /// sysroot.
-pub(crate) fn record(packages: &BTreeSet<String>, closure: &BTreeSet<DebianPackage>) -> String {
+pub(crate) fn record(packages: &BTreeSet<String>, for_run_time: bool, closure: &BTreeSet<DebianPackage>) -> String {
     let lines = closure.iter().map(|package| format!("{} {} {}\n", package.name, package.version, package.sha256));
-    format!("{}\n{}", request_line(packages), lines.collect::<String>())
+    format!("{}\n{}", request_line(packages, for_run_time), lines.collect::<String>())
 }
 
 /// Returns the first line of a sysroot's record, which lists the requested packages.
-pub(crate) fn request_line(packages: &BTreeSet<String>) -> String {
-    packages.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
+pub(crate) fn request_line(packages: &BTreeSet<String>, for_run_time: bool) -> String {
+    let end = for_run_time.then_some("(with all libraries)");
+    packages.iter().map(String::as_str).chain(end).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -184,7 +193,7 @@ mod tests {
             // The lists do not contain the required version, so the available one is used.
             (&["libodd-dev"], "libodd-dev=1 libssl3=3.0"),
         ] {
-            let found = closure(&names(packages), look_up).unwrap();
+            let found = closure(&names(packages), false, look_up).unwrap();
             assert_eq!(
                 found.iter().map(DebianPackage::with_version).collect::<Vec<_>>().join(" "),
                 expected,
@@ -192,11 +201,14 @@ mod tests {
             );
         }
         for missing in ["libssh-dev", "libssl-dev=4"] {
-            let error = closure(&names(&["libssl-dev", missing]), look_up).unwrap_err();
+            let error = closure(&names(&["libssl-dev", missing]), false, look_up).unwrap_err();
             assert!(matches!(error, ClosureError::UnknownPackage(name) if name == missing));
         }
-        let found = closure(&names(&["libpq-dev"]), look_up).unwrap();
-        let record = record(&names(&["libpq-dev", "a"]), &found);
+        let with_libraries = closure(&names(&["libpq-dev"]), true, look_up).unwrap();
+        let is_ldap = |package: &DebianPackage| package.name.starts_with("libldap");
+        assert!(with_libraries.iter().any(is_ldap), "{with_libraries:?}");
+        let found = closure(&names(&["libpq-dev"]), false, look_up).unwrap();
+        let record = record(&names(&["libpq-dev", "a"]), false, &found);
         assert!(record.starts_with("a libpq-dev\nlibpq-dev 15 aa\nlibpq5 15 \n"), "{record}");
     }
 }

@@ -22,23 +22,32 @@ pub(crate) struct Builder {
     pub driver: String,
     /// Whether the builder has several nodes that build different platforms.
     pub is_multi_node: bool,
-    /// The builder to create first, or `None` if it already exists.
-    pub to_create: Option<BuilderToCreate>,
+    /// The details of a builder that this tool creates, or `None` for a builder of the user.
+    pub managed: Option<ManagedBuilder>,
 }
 
-/// A builder that does not exist yet.
+/// A builder that this tool creates.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BuilderToCreate {
+pub(crate) struct ManagedBuilder {
     /// The reason why the current builder cannot be used.
     pub why: String,
-    /// The content of the new builder's `buildkitd.toml`, or an empty string if it needs none.
+    /// Whether an earlier run has created the builder.
+    exists: bool,
+    /// The content of the builder's `buildkitd.toml`, or an empty string if it needs none.
     config: String,
 }
 
+impl Builder {
+    /// Returns the details of a builder that has to be created first, or `None` if it exists.
+    pub(crate) fn to_create(&self) -> Option<&ManagedBuilder> {
+        self.managed.as_ref().filter(|managed| !managed.exists)
+    }
+}
+
 #[cfg(test)]
-impl BuilderToCreate {
-    pub(crate) fn new(why: &str) -> BuilderToCreate {
-        BuilderToCreate { why: why.to_owned(), config: String::new() }
+impl ManagedBuilder {
+    pub(crate) fn new(why: &str) -> ManagedBuilder {
+        ManagedBuilder { why: why.to_owned(), exists: false, config: String::new() }
     }
 }
 
@@ -74,12 +83,7 @@ pub(crate) fn choose(
 }
 
 fn existing(name: Option<&str>, info: &BuilderInfo) -> Builder {
-    Builder {
-        name: name.map(str::to_owned),
-        driver: info.driver.clone(),
-        is_multi_node: info.nodes > 1,
-        to_create: None,
-    }
+    Builder { name: name.map(str::to_owned), driver: info.driver.clone(), is_multi_node: info.nodes > 1, managed: None }
 }
 
 /// Reports whether a builder connects to a host only over TLS.
@@ -120,13 +124,13 @@ fn managed_builder(why: String, plain_http: &PlainHttpHosts, ui: &Ui) -> Result<
     let inspected = docker(["buildx", "inspect", &name], ui)?;
     let exists =
         inspected.status.success() && field(&inspected.stdout, "Driver").as_deref() == Some("docker-container");
-    let to_create = (!exists).then(|| BuilderToCreate { why, config: buildkitd_toml(plain_http) });
-    Ok(Builder { name: Some(name), driver: "docker-container".to_owned(), is_multi_node: false, to_create })
+    let managed = Some(ManagedBuilder { why, exists, config: buildkitd_toml(plain_http) });
+    Ok(Builder { name: Some(name), driver: "docker-container".to_owned(), is_multi_node: false, managed })
 }
 
 /// Returns the command that creates a builder, or `None` if the builder already exists.
 pub(crate) fn create_command(builder: &Builder, paths: &Paths) -> Option<Cmd> {
-    let (to_create, name) = (builder.to_create.as_ref()?, builder.name.as_deref()?);
+    let (to_create, name) = (builder.to_create()?, builder.name.as_deref()?);
     let create = ["buildx", "create", "--name", name, "--driver", "docker-container", "--bootstrap"];
     // On the default network, the builder could not reach a registry on the host's loopback interface.
     let cmd = Cmd::new("docker").args(create).args(["--driver-opt", "network=host"]);
@@ -139,7 +143,7 @@ fn config_file(paths: &Paths) -> Utf8PathBuf {
 
 /// Creates a builder unless it already exists.
 pub(crate) fn create(builder: &Builder, paths: &Paths, ui: &Ui) -> Result<()> {
-    let (Some(cmd), Some(to_create), Some(name)) = (create_command(builder, paths), &builder.to_create, &builder.name)
+    let (Some(cmd), Some(to_create), Some(name)) = (create_command(builder, paths), builder.to_create(), &builder.name)
     else {
         return Ok(());
     };
@@ -166,7 +170,7 @@ pub(crate) fn create(builder: &Builder, paths: &Paths, ui: &Ui) -> Result<()> {
     Err(creation_failed(name, to_create, &created.stderr).into())
 }
 
-fn creation_failed(name: &str, to_create: &BuilderToCreate, stderr: &str) -> Failure {
+fn creation_failed(name: &str, to_create: &ManagedBuilder, stderr: &str) -> Failure {
     let message = stderr.lines().rev().find_map(|line| line.strip_prefix("ERROR: ")).unwrap_or(stderr.trim());
     let failure =
         |reason: &str| Failure::new(Class::Engine, format!("cannot create builder '{name}': {reason}: {message}"));

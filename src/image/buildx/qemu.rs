@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn builders_on_other_machines_are_not_checked() {
         for (driver, is_multi_node) in [("remote", false), ("docker-container", true)] {
-            let builder = Builder { name: None, driver: driver.into(), is_multi_node, to_create: None };
+            let builder = Builder { name: None, driver: driver.into(), is_multi_node, managed: None };
             let s390x = ["linux/s390x".parse().unwrap()];
             let ui = Ui::new(-1, crate::ui::Color::Never);
             assert!(check("app", &s390x, "x86_64-unknown-linux-gnu", &builder, &ui).is_ok(), "{driver}");

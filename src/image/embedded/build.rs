@@ -9,12 +9,15 @@ use anyhow::{Context, Result};
 use oci_spec::image::Descriptor;
 use serde_json::Value;
 
-use super::copy::PlannedLayer;
+use super::copy::{PlannedLayer, PlannedLibraries};
 use super::layer_store::LayerStore;
 use super::prepare::{PreparedImage, PreparedPlatform};
-use crate::compile::CompiledBinary;
+use crate::compile::facts::Sysroot;
+use crate::compile::{Artifacts, CompiledBinary};
+use crate::image::libraries::{self, CopiedLibrary};
 use crate::oci::descriptor::{Blob, ImageBlob};
-use crate::oci::layer::{Layer, LayerEntries, LayerFile};
+use crate::oci::digest::{StreamHash, hash_reader};
+use crate::oci::layer::{Layer, LayerEntries, LayerEntry, LayerFile};
 use crate::oci::layout::{self, Layout};
 use crate::oci::manifest::{self, AddedLayer, ImageDocuments, ImageParts};
 use crate::plan::Paths;
@@ -42,19 +45,26 @@ struct LayerJob {
 
 type Layers = BTreeMap<LayerPosition, Layer>;
 
+/// Where the embedded engine keeps layers and finds libraries.
+pub(crate) struct BuildInputs<'a> {
+    pub paths: &'a Paths,
+    /// The sysroots by target triple.
+    pub sysroots: &'a BTreeMap<String, Sysroot>,
+}
+
 /// Builds images from the binaries that arrive before the channel closes, and returns one layout per image, in the same
 /// order as the images. Sends each layer to `finished` as soon as its blob is on disk, starting with the base layers.
 pub(crate) fn build(
     images: &[PreparedImage<'_>],
     binaries: mpsc::Receiver<CompiledBinary>,
     finished: &mpsc::Sender<ImageBlob>,
-    paths: &Paths,
+    inputs: &BuildInputs<'_>,
     source_date_epoch: u64,
     cancel: &CancelToken,
     ui: &Ui,
 ) -> Result<Vec<Layout>> {
-    let store = LayerStore::new(paths.work_dir().join("+layers"), ui.bars());
-    let builder = LayerBuilder { images, store: &store, finished, timings: ui.timings() };
+    let store = LayerStore::new(inputs.paths.work_dir().join("+layers"), ui.bars());
+    let builder = LayerBuilder { images, store: &store, finished, sysroots: inputs.sysroots, timings: ui.timings() };
     let mut layers = builder.build(binaries, cancel)?;
     let mut layouts = Vec::new();
     for (index, image) in images.iter().enumerate() {
@@ -71,6 +81,7 @@ struct LayerBuilder<'a> {
     images: &'a [PreparedImage<'a>],
     store: &'a LayerStore,
     finished: &'a mpsc::Sender<ImageBlob>,
+    sysroots: &'a BTreeMap<String, Sysroot>,
     timings: &'a Timings,
 }
 
@@ -97,10 +108,13 @@ impl LayerBuilder<'_> {
             let workers: Vec<_> = (0..workers).map(|_| stages.spawn(work)).collect();
             self.announce_base_layers();
             self.queue_layers_without_binary(&jobs);
+            let mut compiled_binaries = Artifacts::new();
             for compiled in binaries {
                 cancel.check()?;
                 self.queue_layers_with(&compiled, &jobs);
+                compiled_binaries.insert((compiled.build, compiled.binary), compiled.artifact);
             }
+            self.queue_libraries(&compiled_binaries, &jobs)?;
             drop(jobs);
             for worker in workers {
                 worker.join()?;
@@ -143,11 +157,26 @@ impl LayerBuilder<'_> {
 
     fn queue_layers_without_binary(&self, jobs: &mpsc::Sender<LayerJob>) {
         for (position, planned) in self.planned_layers() {
-            if planned.binary.is_none() {
+            if !planned.is_pending() {
                 // Sending cannot fail, because the receiver exists until `build` returns.
                 let _ = jobs.send(LayerJob { position, entries: planned.entries.clone() });
             }
         }
+    }
+
+    /// Queues the layers with libraries, which depend on all binaries of their images.
+    fn queue_libraries(&self, compiled: &Artifacts, jobs: &mpsc::Sender<LayerJob>) -> Result<()> {
+        for (position, planned) in self.planned_layers() {
+            let Some(target) = &planned.libraries else { continue };
+            let platform = &self.images[position.image].platforms[position.platform];
+            let keys = platform.binaries.iter().map(|binary| (platform.build.clone(), binary.clone()));
+            let elves = keys.filter_map(|key| compiled.get(&key)).map(|artifact| &artifact.elf);
+            let base = platform.base.as_ref().map(|base| &base.rootfs);
+            let libraries = libraries::to_copy(elves, base, self.sysroots.get(&platform.build.triple))?;
+            let entries = entries_with_libraries(planned, target, &libraries)?;
+            let _ = jobs.send(LayerJob { position, entries });
+        }
+        Ok(())
     }
 
     fn planned_layers(&self) -> impl Iterator<Item = (LayerPosition, &PlannedLayer)> {
@@ -190,9 +219,25 @@ fn entries_with_binary(planned: &PlannedLayer, compiled: &CompiledBinary) -> Lay
     entries
 }
 
-/// Returns a short name for a layer in timings: the name of its binary, or `files` if it has none.
+/// Returns the entries of a layer, including libraries.
+fn entries_with_libraries(
+    planned: &PlannedLayer,
+    PlannedLibraries { target, attributes }: &PlannedLibraries,
+    libraries: &[CopiedLibrary],
+) -> Result<LayerEntries> {
+    let mut entries = planned.entries.clone();
+    for CopiedLibrary { name, path } in libraries {
+        let StreamHash { sha256, size } = hash_reader(fs_err::File::open(path)?)?;
+        let file = Some(LayerFile { path: path.clone(), size, sha256 });
+        entries.insert(format!("{target}/{name}"), LayerEntry { attributes: *attributes, file, capabilities: None });
+    }
+    Ok(entries)
+}
+
+/// Returns a short name for a layer in timings: the name of its binary, `libraries`, or `files`.
 fn layer_label(planned: &PlannedLayer) -> &str {
     match &planned.binary {
+        None if planned.libraries.is_some() => "libraries",
         Some(binary) => binary.target.rsplit('/').next().unwrap_or(&binary.target),
         None => "files",
     }

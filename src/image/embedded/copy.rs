@@ -16,13 +16,22 @@ use crate::oci::layer_scan;
 use crate::oci::rootfs::{FileAttributes, FsNode, RegularFile, RootFs, normalize, parent};
 
 /// A layer that an image adds to its base.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PlannedLayer {
     pub entries: LayerEntries,
     /// The binary, if any, that must be compiled before the layer can be built.
     pub binary: Option<PlannedBinary>,
+    /// The libraries, if any, that are selected when all binaries have been compiled.
+    pub libraries: Option<PlannedLibraries>,
     /// The instructions that create the layer, for the image history.
     pub created_by: String,
+}
+
+impl PlannedLayer {
+    /// Reports whether the layer cannot be built before binaries have been compiled.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.binary.is_some() || self.libraries.is_some()
+    }
 }
 
 /// A binary that has not been compiled yet.
@@ -34,21 +43,39 @@ pub(crate) struct PlannedBinary {
     pub target: String,
 }
 
-/// Groups copies into layers: one layer for each binary, and one for each sequence of instructions between binaries.
-/// `is_binary` reports whether a source is a binary that has not been compiled yet. `time` is the modification time for
-/// all new files.
+/// The libraries of an image, which depend on its binaries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PlannedLibraries {
+    /// The directory in the image, relative to the root.
+    pub target: String,
+    /// The attributes of the files.
+    pub attributes: FileAttributes,
+}
+
+/// Sources that are not complete before the binaries have been compiled.
+pub(crate) struct PendingSources<'a> {
+    /// Reports whether a source is a binary.
+    pub is_binary: &'a dyn Fn(&str) -> bool,
+    /// The directory of libraries in the build context.
+    pub libraries: Option<&'a str>,
+}
+
+/// Groups copies into layers: one layer for each binary, one for libraries, and one for each sequence of instructions
+/// between them. `time` is the modification time for all new files.
 pub(crate) fn plan_layers(
     copies: &[StageCopy],
     context: &Utf8Path,
-    is_binary: &dyn Fn(&str) -> bool,
+    pending: &PendingSources<'_>,
     rootfs: &mut RootFs,
     time: u64,
 ) -> Result<Vec<PlannedLayer>> {
     let mut layers: Vec<PlannedLayer> = Vec::new();
     for copy in copies {
-        let binary = copy.sources.iter().find(|source| is_binary(source.as_str()));
-        if binary.is_some() || layers.last().is_none_or(|last| last.binary.is_some()) {
-            layers.push(PlannedLayer { entries: LayerEntries::new(), binary: None, created_by: String::new() });
+        let binary = copy.sources.iter().find(|source| (pending.is_binary)(source.as_str()));
+        let is_pending = |source: &String| pending.libraries == Some(source.trim_end_matches('/'));
+        let has_libraries = copy.sources.iter().any(is_pending);
+        if binary.is_some() || has_libraries || layers.last().is_none_or(PlannedLayer::is_pending) {
+            layers.push(PlannedLayer::default());
         }
         let Some(layer) = layers.last_mut() else { continue };
         let mut copier = Copier { copy, owner: Owner::default(), rootfs, entries: &mut layer.entries, time };
@@ -61,13 +88,16 @@ pub(crate) fn plan_layers(
             None => {
                 copier.resolve_owner()?;
                 copier.copy_files(context)?;
+                if has_libraries {
+                    layer.libraries = Some(copier.copy_libraries()?);
+                }
             }
         }
         let separator = if layer.created_by.is_empty() { "" } else { " && " };
         layer.created_by.push_str(&format!("{separator}{}", copy.text));
     }
     // A WORKDIR that already exists in the base does not need a layer.
-    layers.retain(|layer| layer.binary.is_some() || !layer.entries.is_empty());
+    layers.retain(|layer| layer.is_pending() || !layer.entries.is_empty());
     Ok(layers)
 }
 
@@ -185,6 +215,13 @@ impl Copier<'_> {
         Ok(target)
     }
 
+    /// Returns where libraries will be copied to, after their directory has been added to the layer.
+    fn copy_libraries(&mut self) -> Result<PlannedLibraries, Failure> {
+        let target = self.resolved_target()?;
+        self.add_parents(&format!("{target}/library"));
+        Ok(PlannedLibraries { target, attributes: self.attributes(self.copy.mode.unwrap_or(0o644)) })
+    }
+
     fn copy_files(&mut self, context: &Utf8Path) -> Result<()> {
         for source in &self.copy.sources {
             let path = context.join(source);
@@ -297,7 +334,8 @@ mod tests {
         ] {
             rootfs.insert(path, node);
         }
-        let layers = plan_layers(copies, root, &|source| source.starts_with("bin-"), &mut rootfs, TIME)?;
+        let pending = PendingSources { is_binary: &|source| source.starts_with("bin-"), libraries: None };
+        let layers = plan_layers(copies, root, &pending, &mut rootfs, TIME)?;
         let line = |(path, entry): (&String, &LayerEntry)| {
             let FileAttributes { mode, uid, gid, mtime } = entry.attributes;
             format!("{path}{} {mode:o} {uid}:{gid} {mtime}", if entry.file.is_some() { "" } else { "/" })

@@ -6,7 +6,7 @@ pub(crate) mod copy;
 pub(crate) mod layer_store;
 pub(crate) mod prepare;
 
-pub(crate) use build::build;
+pub(crate) use build::{BuildInputs, build};
 pub(crate) use prepare::{
     PreparedImage, PreparedPlatform, StagedImage, check_scratch_image, check_unstaged_scratch_images, prepare,
 };

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use super::copy::{PlannedLayer, plan_layers};
+use super::copy::{PendingSources, PlannedLayer, plan_layers};
 use crate::dockerfile::read_stage::read_stage;
 use crate::dockerfile::render::{self, Dockerfile};
 use crate::dockerfile::stage::{Stage, StageSource};
@@ -42,6 +42,8 @@ pub(crate) struct PreparedPlatform {
     pub build: BuildSettings,
     /// The file system of the image. The binaries are empty files, because they have not been compiled yet.
     pub rootfs: RootFs,
+    /// The binaries of the image.
+    pub binaries: Vec<Binary>,
     /// The layers whose binary has to be compiled first.
     pub waiting: Vec<WaitingLayer>,
 }
@@ -91,8 +93,16 @@ fn prepare_platform(
     evaluated.check_scratch().with_context(|| platform_label(image, platform))?;
     let EvaluatedStage { stage, layers, rootfs, .. } = evaluated;
     let waiting = waiting_layers(platform, &layers);
-    let (platform, build) = (platform.platform, platform.build.clone());
-    Ok(PreparedPlatform { platform, base, config: stage.config, layers, build, rootfs, waiting })
+    Ok(PreparedPlatform {
+        platform: platform.platform,
+        base,
+        config: stage.config,
+        layers,
+        build: platform.build.clone(),
+        rootfs,
+        binaries: platform.binaries.clone(),
+        waiting,
+    })
 }
 
 fn waiting_layers(platform: &ImagePlatform, layers: &[PlannedLayer]) -> Vec<WaitingLayer> {
@@ -177,8 +187,9 @@ fn evaluate(
     let base_config = base.map(|base| base.config.get("config").cloned().unwrap_or_default());
     let stage = read_stage(&source, platform.platform, base_config.as_ref())?;
     let mut rootfs = base.map(|base| base.rootfs.clone()).unwrap_or_default();
-    let is_binary = |path: &str| source.is_binary(path);
-    let mut layers = plan_layers(&stage.copies, &staged.dir, &is_binary, &mut rootfs, source_date_epoch)
+    let libraries = render::copied_libraries(platform).map(|libraries| libraries.source);
+    let pending = PendingSources { is_binary: &|path| source.is_binary(path), libraries: libraries.as_deref() };
+    let mut layers = plan_layers(&stage.copies, &staged.dir, &pending, &mut rootfs, source_date_epoch)
         .with_context(|| format!("image '{}'", image.name))?;
     set_capabilities(platform, &mut layers)?;
     let is_from_scratch = base.is_none() && stage.from == "scratch";

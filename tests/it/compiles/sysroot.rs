@@ -12,10 +12,8 @@ fn sysroot_is_created_once() {
     let project = project();
     let calls = || tools.log("apt-get").lines().count();
     let finished = build(&project, &tools, &[]).fails(8).finish();
-    finished.stderr_has(&[
-        &format!("Fetched libssl-dev 3.0-1, libssl3 3.0-1 for {platform}"),
-        "which 'scratch' does not contain",
-    ]);
+    finished
+        .stderr_has(&[&format!("Fetched libssl-dev 3.0-1, libssl3 3.0-1 for {platform}"), "which is not in the image"]);
     assert_eq!(calls(), 2);
     let dir = project.path().join("target/multiarch/+sysroot").join(triple);
     let record = std::fs::read_to_string(dir.join("multiarch.list")).unwrap();

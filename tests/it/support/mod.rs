@@ -88,6 +88,14 @@ pub fn embedded(project: &Project, args: &[&str]) -> Run {
     project.run(&[args, &["--engine", "embedded"]].concat()).path_first(&Fakes::new()).env("XDG_CACHE_HOME", cache)
 }
 
+/// Creates a fake cargo that compiles until it is stopped, and writes to its log if it has started to.
+pub fn endless_cargo() -> Fakes {
+    let [cargo, sleep] = ["cargo", "sleep"].map(|program| find(program).unwrap().display().to_string());
+    let compile = format!("echo compiling >> \"$0.log\"; exec '{sleep}' 600");
+    let script = format!("case $1 in build) {compile} ;; *) exec '{cargo}' \"$@\" ;; esac");
+    Fakes::new().program("cargo", &script).real("rustc").real("git")
+}
+
 /// Returns the names of all commands listed by `--help`.
 pub fn commands() -> Vec<String> {
     let help = Project::empty().run(&["--help"]).finish().stdout;
@@ -259,6 +267,13 @@ impl Show for Finished {
 }
 
 impl Finished {
+    /// Removes the lines about compiling, which depend on how far cargo got before it was stopped.
+    pub fn without_compiling(mut self) -> Finished {
+        let lines = self.stderr.lines().filter(|line| !line.trim_start().starts_with("Compiling "));
+        self.stderr = lines.map(|line| format!("{line}\n")).collect();
+        self
+    }
+
     /// Asserts that stderr contains each of `texts`.
     #[track_caller]
     pub fn stderr_has(self, texts: &[&str]) -> Finished {
