@@ -63,6 +63,17 @@ pub(crate) fn write_atomically(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
     persist(file, path)
 }
 
+/// Writes an executable file atomically, creating missing parent directories.
+pub(crate) fn write_program_atomically(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    let file = temporary_file(path)?;
+    fs_err::write(file.path(), bytes)?;
+    fs_err::set_permissions(file.path(), Permissions::from_mode(0o755))?;
+    persist(file, path)
+}
+
 /// Copies a file atomically.
 pub(crate) fn copy_atomically(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     let mut file = temporary_file(to)?;

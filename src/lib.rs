@@ -48,8 +48,8 @@ use crate::ui::Ui;
 
 /// Runs the command line `cargo multiarch …` or `cargo-multiarch …` and returns the exit code.
 pub fn run(mut args: Vec<OsString>) -> ExitCode {
-    if let Some(tool) = zig::tool(&args) {
-        return zig::run(tool);
+    if let Some(command) = zig::command(&args) {
+        return zig::run(command);
     }
     // cargo passes the subcommand's name as the first argument.
     if args.get(1).is_some_and(|arg| arg == "multiarch") {

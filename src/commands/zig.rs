@@ -1,7 +1,7 @@
-//! Runs zig as a C compiler, linker or archiver. cargo-zigbuild's wrapper scripts call this program to do so.
+//! Runs zig as a C compiler or linker with adapted arguments. The scripts that `compile::zig_script` renders call this
+//! program to do so.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -12,12 +12,35 @@ use crate::compile::linker::zig_args::ZigArgs;
 use crate::elf::strip::without_debug_sections;
 use crate::ui::{Color, Ui};
 
-/// Runs a zig tool. If it fails, prints the error and returns a failure exit code.
-pub(crate) fn run(tool: Zig) -> ExitCode {
-    let result = match tool {
-        Zig::Cc { args } => compile_or_link(args, |args| Zig::Cc { args }),
-        Zig::Cxx { args } => compile_or_link(args, |args| Zig::Cxx { args }),
-        other => other.execute(),
+/// What the scripts for zig, and the program that writes them, call this program for.
+#[derive(Parser)]
+pub(crate) enum ZigCommand {
+    /// Run `zig cc` with arguments for gcc.
+    Cc {
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Run `zig c++` with arguments for g++.
+    #[command(name = "c++")]
+    Cxx {
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Print the arguments with which zig compiles for a target, quoted for a shell.
+    TargetArgs {
+        /// A target triple, optionally with a glibc version.
+        target: String,
+        /// The value of cargo's `--config`.
+        config: Option<String>,
+    },
+}
+
+/// Runs a command. If it fails, prints the error and returns a failure exit code.
+pub(crate) fn run(command: ZigCommand) -> ExitCode {
+    let result = match command {
+        ZigCommand::Cc { args } => compile_or_link(args, |args| Zig::Cc { args }),
+        ZigCommand::Cxx { args } => compile_or_link(args, |args| Zig::Cxx { args }),
+        ZigCommand::TargetArgs { target, config } => print_target_args(&target, config),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -26,6 +49,18 @@ pub(crate) fn run(tool: Zig) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Extracts the arguments from the script that cargo-zigbuild's library writes, because the library does not return
+/// them.
+fn print_target_args(target: &str, config: Option<String>) -> Result<()> {
+    let cargo_config = cargo_config2::Config::load()?;
+    let config: Vec<String> = config.into_iter().collect();
+    let wrapper = cargo_zigbuild::zig::prepare_zig_linker_with_cli_config(target, &cargo_config, &config, None)?;
+    let script = fs_err::read_to_string(&wrapper.cc)?;
+    let args = script.split_once(" zig cc -- ").and_then(|(_, args)| args.trim_end().strip_suffix(" \"$@\""));
+    println!("{}", args.with_context(|| format!("unexpected script of cargo-zigbuild: {}", wrapper.cc.display()))?);
+    Ok(())
 }
 
 /// Runs `zig cc` or `zig c++` with adapted arguments, and removes debug information from the output if they request it.
@@ -63,21 +98,10 @@ fn strip_debug(path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns the zig tool that a command line requests, either with arguments such as `… zig cc -- ARGS`, or by invoking
-/// the program as `ar`, `lib` or `dlltool`.
-pub(crate) fn tool(args: &[OsString]) -> Option<Zig> {
-    #[derive(Parser)]
-    struct Tool {
-        #[command(subcommand)]
-        zig: Zig,
+/// Returns the command that a command line requests with arguments such as `… zig cc -- ARGS`.
+pub(crate) fn command(args: &[OsString]) -> Option<ZigCommand> {
+    if args.get(1)? != "zig" {
+        return None;
     }
-    let name = Path::new(args.first()?).file_stem()?.to_str()?;
-    let rest = || args.get(1..).unwrap_or_default().iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    match name {
-        "ar" => Some(Zig::Ar { args: rest() }),
-        "lib" => Some(Zig::Lib { args: rest() }),
-        name if name.ends_with("dlltool") => Some(Zig::Dlltool { args: rest() }),
-        _ if args.get(1)? == "zig" => Tool::try_parse_from(&args[1..]).ok().map(|tool| tool.zig),
-        _ => None,
-    }
+    ZigCommand::try_parse_from(&args[1..]).ok()
 }

@@ -12,18 +12,25 @@ use super::c_variable_names::BINDGEN;
 use super::cargo_command;
 use super::facts::{BuildFacts, Facts, RustToolchain};
 use super::linker::types::{Linker, LinkerSelection};
+use super::zig_program::ZigProgram;
+use super::zig_script::ZigScripts;
 use crate::fs;
+use crate::oci::digest;
 use crate::plan::BuildSettings;
 use crate::process::Cmd;
 
 /// Returns the variables for all builds that are linked with zig or a cross gcc, and writes the files that the
 /// variables refer to.
-pub(crate) fn write(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &Facts) -> Result<CEnv> {
+pub(crate) fn write(
+    linkers: &BTreeMap<BuildSettings, LinkerSelection>,
+    facts: &Facts,
+    cache_dir: &Utf8Path,
+) -> Result<CEnv> {
     let mut c_env = CEnv::new();
     for (settings, selection) in linkers {
         let build = facts.build(settings);
         let variables = match &selection.linker {
-            Linker::Zig => zig(&build, &facts.rust)?,
+            Linker::Zig => zig(&build, facts, cache_dir)?,
             Linker::Gcc(gcc) => cross_gcc(&build, gcc),
             Linker::Configured(_) | Linker::Host | Linker::RustLld | Linker::Cross => continue,
         };
@@ -32,39 +39,63 @@ pub(crate) fn write(linkers: &BTreeMap<BuildSettings, LinkerSelection>, facts: &
     Ok(c_env)
 }
 
-/// Writes cargo-zigbuild's wrapper scripts and a CMake toolchain file for a build, and returns the variables that refer
-/// to them.
-fn zig(build: &BuildFacts<'_>, rust: &RustToolchain) -> Result<CVariables> {
-    let config = cargo_config2::Config::load()?;
+/// Writes the scripts that run zig and a CMake toolchain file for a build, and returns the variables that refer to them.
+fn zig(build: &BuildFacts<'_>, facts: &Facts, cache_dir: &Utf8Path) -> Result<CVariables> {
+    let zig = facts.tools.zig.as_ref().context("zig is not installed")?;
+    let exe = std::env::current_exe()?;
+    let target_args = zig_target_args(build, &facts.rust, zig, &exe)?;
+    let scripts = ZigScripts {
+        zig,
+        rustc_version: &facts.rust.version,
+        exe: &exe,
+        target_args: &target_args,
+        adapts_links: build.triple().starts_with("arm"),
+    };
+    let compiler = scripts.compiler("cc");
+    // Tools such as ccache compile again if a compiler changes, so keep an existing file, and never change it.
+    let digest = digest::sha256(compiler.as_bytes());
+    let dir = cache_dir.join("zig-scripts").join(digest::shorten_digest(digest.trim_start_matches("sha256:")));
+    let script = |name: &str, text: String| {
+        let path = dir.join(name);
+        if !path.exists() {
+            fs::write_program_atomically(&path, text.as_bytes())?;
+        }
+        anyhow::Ok(path.into_string())
+    };
+    let mut variables = CVariables::from([
+        ("CC", script("cc", compiler)?),
+        ("CXX", script("c++", scripts.compiler("c++"))?),
+        ("AR", script("ar", scripts.tool("ar"))?),
+        ("RANLIB", script("ranlib", scripts.tool("ranlib"))?),
+    ]);
+    let toolchain_file = dir.join("toolchain.cmake");
+    if !toolchain_file.exists() {
+        fs::write_atomically(&toolchain_file, c_env::cmake_toolchain(build.triple(), &variables).as_bytes())?;
+    }
+    variables.insert("CMAKE_TOOLCHAIN_FILE", toolchain_file.into_string());
+    if build.dependencies.bindgen {
+        let preprocess = |tool: &str, language: &str| preprocessor_output(variables[tool].as_ref(), language);
+        let args = c_env::zig_bindgen_args(&preprocess("CC", "c"), &preprocess("CXX", "c++"));
+        variables.extend(args.map(|args| (BINDGEN, args)));
+    }
+    Ok(variables)
+}
+
+/// Returns the arguments with which zig compiles for a build's target, quoted for a shell. cargo-zigbuild's library
+/// decides on them. It reads environment variables to find zig, so another process of this program calls it.
+fn zig_target_args(build: &BuildFacts<'_>, rust: &RustToolchain, zig: &ZigProgram, exe: &Path) -> Result<String> {
     let target = match &build.settings.glibc {
         Some(glibc) => format!("{}.{glibc}", build.triple()),
         None => build.triple().to_owned(),
     };
-    let args: Vec<String> = cargo_command::config_args(build, rust).into_iter().collect();
-    let wrapper = cargo_zigbuild::zig::prepare_zig_linker_with_cli_config(&target, &config, &args, None)
+    let printed = Cmd::new(exe)
+        .args(["zig", "target-args", &target])
+        .args(cargo_command::config_args(build, rust))
+        .env("CARGO_ZIGBUILD_ZIG_COMMAND", &zig.path)
+        .env("CARGO_ZIGBUILD_ZIG_VERSION", zig.version.to_string())
+        .read()
         .with_context(|| format!("cannot set up zig for {target}"))?;
-    let path = |path: &Path| path.display().to_string();
-    let mut variables = CVariables::from([
-        ("CC", path(&wrapper.cc)),
-        ("CXX", path(&wrapper.cxx)),
-        ("AR", path(&wrapper.ar)),
-        ("RANLIB", path(&wrapper.ranlib)),
-    ]);
-    let toolchain_file = wrapper.cc.with_extension("cmake");
-    let text = c_env::cmake_toolchain(build.triple(), &variables);
-    // Another run may be reading the file, so replace it atomically, and only if its contents change.
-    if !fs_err::read_to_string(&toolchain_file).is_ok_and(|existing| existing == text) {
-        let path =
-            Utf8Path::from_path(&toolchain_file).context("the path of the cache directory is not valid UTF-8")?;
-        fs::write_atomically(path, text.as_bytes())?;
-    }
-    variables.insert("CMAKE_TOOLCHAIN_FILE", path(&toolchain_file));
-    if build.dependencies.bindgen {
-        let c = preprocessor_output(&wrapper.cc, "c");
-        let args = c_env::zig_bindgen_args(&c, &preprocessor_output(&wrapper.cxx, "c++"));
-        variables.extend(args.map(|args| (BINDGEN, args)));
-    }
-    Ok(variables)
+    Ok(printed.trim().to_owned())
 }
 
 fn cross_gcc(build: &BuildFacts<'_>, gcc: &str) -> CVariables {

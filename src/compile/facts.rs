@@ -9,6 +9,7 @@ use camino::Utf8PathBuf;
 use super::c_variable_names;
 use super::cross::Cross;
 use super::dependency_summary::DependencySummary;
+use super::zig_program::ZigProgram;
 use crate::plan::BuildSettings;
 use crate::platform::Platform;
 
@@ -62,8 +63,8 @@ pub(crate) struct RustToolchain {
 /// Programs on this machine that compile or link for other targets.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostTools {
-    /// Whether zig is on PATH or installed as the `ziglang` Python package. Always false if no build could need zig.
-    pub has_zig: bool,
+    /// zig on PATH or in the Python package `ziglang`. Always `None` if no build could need zig.
+    pub zig: Option<ZigProgram>,
     pub cross: Option<Cross>,
     /// The memory in bytes that programs can allocate without swapping, if known. Respects the limits of the container.
     pub available_memory: Option<u64>,

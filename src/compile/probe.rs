@@ -14,7 +14,7 @@ use super::cross::Cross;
 use super::facts::{BuildFacts, Facts, HostTools, PathRemap, RustToolchain, RustflagsVariable, TargetFacts, UserEnv};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::{self, apt};
-use super::{CompileRequest, c_variable_names, cargo_tree, link_overrides, memory};
+use super::{CompileRequest, c_variable_names, cargo_tree, link_overrides, memory, zig_program};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure, message_with_causes};
 use crate::platform::Platform;
@@ -43,7 +43,7 @@ pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
     let mut facts = Facts {
         rust: rust_toolchain(&config)?,
         tools: HostTools {
-            has_zig: false,
+            zig: None,
             cross: find_cross(),
             available_memory: memory::available(),
             missing_for_sysroots: apt::PROGRAMS.into_iter().find(|program| find_program(program).is_none()),
@@ -68,11 +68,11 @@ pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
         Ok(dependencies) => facts.dependencies = dependencies,
         Err(failure) => problems.push(Problem::for_all(Requirement::LockFile, failure)),
     }
-    // Search for zig only if a build may need it, because the search may start Python, which is slow.
+    // Look for zig only if a build may need it, because Python may have to be started, which is slow.
     let may_need_zig = request.builds.iter().any(|build| {
         facts.targets.contains_key(&build.settings.triple) && may_need_zig(&facts.build(&build.settings), &facts.rust)
     });
-    facts.tools.has_zig = may_need_zig && cargo_zigbuild::Zig::find_zig().is_ok();
+    facts.tools.zig = if may_need_zig { zig_program::find() } else { None };
     Ok(Probed { facts, problems })
 }
 

@@ -4,10 +4,11 @@ use std::sync::mpsc;
 
 use anyhow::Result;
 
+use super::c_env::CEnv;
 use super::cargo_command::CargoRun;
 use super::cargo_output::CargoProcess;
 use super::toolchain::Toolchain;
-use super::{Artifacts, CompiledBinary};
+use super::{Artifacts, CompiledBinary, zig_libc};
 use crate::process::Cmd;
 use crate::threads::CancelToken;
 use crate::ui::Ui;
@@ -21,11 +22,31 @@ pub(crate) fn run(
     ui: &Ui,
 ) -> Result<Artifacts> {
     let c_env = toolchain.write_c_env()?;
+    // Stops when cargo has finished: by then, it has either used the C libraries or failed.
+    let prebuild = CancelToken::default();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Only a faster build is lost if this fails.
+            let _ = zig_libc::prebuild(&toolchain.linkers, &c_env, &prebuild);
+        });
+        let artifacts = run_cargo(toolchain, &c_env, finished, cancel, ui);
+        prebuild.cancel();
+        artifacts
+    })
+}
+
+fn run_cargo(
+    toolchain: &Toolchain,
+    c_env: &CEnv,
+    finished: &mpsc::Sender<CompiledBinary>,
+    cancel: &CancelToken,
+    ui: &Ui,
+) -> Result<Artifacts> {
     let runs = toolchain.cargo_runs();
     let mut artifacts = Artifacts::new();
     for (index, run) in runs.iter().enumerate() {
         ui.status("Compiling", format!("{} for {}", run.binary_names(), run.platform_names()));
-        let cmd = for_terminal(toolchain.cargo_command(run, &c_env), ui);
+        let cmd = for_terminal(toolchain.cargo_command(run, c_env), ui);
         ui.command(&cmd);
         let process = CargoProcess {
             run,

@@ -134,7 +134,7 @@ impl Toolchain {
         if let (true, Some(cross)) = (uses_cross(&self.linkers), &self.facts.tools.cross) {
             cross.write_rustup_wrapper(&self.request.paths)?;
         }
-        c_env_files::write(&self.linkers, &self.facts)
+        c_env_files::write(&self.linkers, &self.facts, &self.request.paths.cache_dir)
     }
 }
 

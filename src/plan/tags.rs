@@ -45,7 +45,12 @@ pub(crate) fn render(templates: &[String], explicit: bool, source: &TagSource<'_
                 "not updating tag 'latest': {version} is a pre-release (use `--tag NAME,latest` to update it)"
             )),
             _ if !is_valid(&tag) => {
-                return Err(Failure::new(Class::Config, format!("'{tag}' is not a valid tag"))
+                let failure = Failure::new(Class::Config, format!("'{tag}' is not a valid tag"));
+                let failure = match with_hyphens(&tag) {
+                    Some(valid) => failure.hint(format!("use '{valid}'")),
+                    None => failure,
+                };
+                return Err(failure
                     .hint("use up to 128 letters, digits, '_', '.' and '-', and start with a letter, digit or '_'"));
             }
             _ if result.tags.contains(&tag) => {}
@@ -203,6 +208,11 @@ fn is_valid(tag: &str) -> bool {
     tag.len() <= 128 && tag.starts_with(word) && tag.chars().all(|c| word(c) || c == '.' || c == '-')
 }
 
+/// Returns the tag with hyphens instead of slashes, as in the name of a git branch, if that makes it valid.
+fn with_hyphens(tag: &str) -> Option<String> {
+    Some(tag.replace('/', "-")).filter(|tag| is_valid(tag))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,10 +354,13 @@ mod tests {
         for (template, message) in [
             ("a b", "'a b' is not a valid tag"),
             (".a", "'.a' is not a valid tag"),
+            ("a/b", "'a/b' is not a valid tag"),
             ("{{ verison }}", "tag template '{{ verison }}': undefined value: `verison` is undefined"),
         ] {
             assert_eq!(tags(&[template], false, "1.0.0", &Checkout::None).unwrap_err().to_string(), message);
         }
+        let branch = tags(&["fix/a"], false, "1.0.0", &Checkout::None).unwrap_err();
+        assert_eq!(branch.hints()[0], "use 'fix-a'");
     }
 
     #[test]

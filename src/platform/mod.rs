@@ -96,8 +96,13 @@ static TABLE: &[PlatformRow] = {
     ]
 };
 
-/// Alternative names that containerd's `platforms.Normalize` accepts.
+/// Alternative names: the ones that containerd's `platforms.Normalize` accepts, and abbreviations of the most common
+/// platforms.
 const ALIASES: &[(&str, &str)] = &[
+    ("amd64", "linux/amd64"),
+    ("arm64", "linux/arm64"),
+    ("armv7", "linux/arm/v7"),
+    ("riscv64", "linux/riscv64"),
     ("linux/x86_64", "linux/amd64"),
     ("linux/amd64/v1", "linux/amd64"),
     ("linux/i386", "linux/386"),

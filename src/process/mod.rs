@@ -210,24 +210,29 @@ impl Cmd {
     }
 }
 
-impl fmt::Display for Cmd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(dir) = &self.dir {
-            write!(f, "cd {} && ", quote(&dir.to_string_lossy()))?;
-        }
+impl Cmd {
+    /// Returns the command as shell text in several lines: one for each environment variable, and one for the program
+    /// with its arguments.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
         for (name, value) in &self.env {
             let name = name.to_string_lossy();
-            if is_secret(&name) {
-                write!(f, "{name}=… ")?;
-            } else {
-                write!(f, "{name}={} ", quote(&value.to_string_lossy()))?;
-            }
+            let value = if is_secret(&name) { "…".to_owned() } else { quote(&value.to_string_lossy()) };
+            lines.push(format!("{name}={value}"));
         }
-        f.write_str(&quote(&self.program.to_string_lossy()))?;
-        for arg in &self.args {
-            write!(f, " {}", quote(&without_secrets(&arg.to_string_lossy())))?;
+        let args = self.args.iter().map(|arg| quote(&without_secrets(&arg.to_string_lossy())));
+        let words: Vec<String> = [quote(&self.program.to_string_lossy())].into_iter().chain(args).collect();
+        lines.push(words.join(" "));
+        if let (Some(dir), Some(first)) = (&self.dir, lines.first_mut()) {
+            first.insert_str(0, &format!("cd {} && ", quote(&dir.to_string_lossy())));
         }
-        Ok(())
+        lines
+    }
+}
+
+impl fmt::Display for Cmd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines().join(" "))
     }
 }
 

@@ -134,12 +134,12 @@ impl Ui {
 
     /// Prints a command that is about to run, if `-v` is set.
     pub(crate) fn command(&self, cmd: &Cmd) {
-        self.details("Running", format!("`{cmd}`"));
+        self.details("Running", command_text(cmd));
     }
 
     /// Prints a command that `build` or `publish` would run, if `-v` is set.
     pub(crate) fn would_run(&self, cmd: &Cmd) {
-        self.details("Would run", format!("`{cmd}`"));
+        self.details("Would run", command_text(cmd));
     }
 
     /// Prints a line of a child process's output unchanged, even with `-q`. Callers must filter out irrelevant lines.
@@ -231,4 +231,12 @@ impl Ui {
 
 fn painted(color: bool, style: Style, text: &str) -> String {
     if color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}
+
+/// Formats a command for a status line. A command with several environment variables takes several lines, which still
+/// form one command when they are copied to a shell.
+fn command_text(cmd: &Cmd) -> String {
+    let lines = cmd.lines();
+    let separator = if lines.len() > 2 { " \\\n             " } else { " " };
+    format!("`{}`", lines.join(separator))
 }

@@ -82,7 +82,7 @@ fn project_with_c_feature() -> Project {
 
 #[test]
 fn linker_depends_on_the_features_of_each_image() {
-    let zig = Fakes::new().program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0");
+    let zig = Fakes::new().program("zig", "[ \"$*\" = version ] && echo 0.15.2");
     let found = linkers(project_with_c_feature().run(&JSON).path_first(&zig));
     assert_eq!((&found[0]["linker"], &found[1]["linker"]), (&json!("rust-lld"), &json!("zig")));
     assert_eq!(found[1]["why"], "some-sys compiles C code");
@@ -99,7 +99,7 @@ fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
 #[test]
 fn plan_writes_no_files() {
     let tools = Fakes::new()
-        .program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0")
+        .program("zig", "[ \"$*\" = version ] && echo 0.15.2")
         .program("cross", "exit 1")
         .program("rustup", "exit 1")
         .program("docker", crate::support::HEALTHY_DOCKER);

@@ -25,13 +25,20 @@ fn bare() -> Fakes {
 #[test]
 fn linker_is_found_on_path() {
     let gcc = || bare().program("aarch64-linux-gnu-gcc", "exit 1");
+    let zig = |tools: Fakes| tools.program("zig", "[ \"$*\" = version ] && echo 0.15.2");
+    let zig = |tools: Fakes| tools.program("zig", "[ \"$*\" = version ] && echo 0.15.2");
     // zig can be installed as the Python package `ziglang`.
-    let python = || bare().program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0");
-    for (tools, linker) in [(gcc(), "{\"gcc\":\"aarch64-linux-gnu-gcc\"}"), (python(), "\"zig\"")] {
-        let plan = plan_gnu(&tools, &[]).finish();
+    let package = zig(Fakes::new());
+    let print_dir = format!("echo \"$@\" >> $0.log; [ \"$1\" = -c ] && echo {}", package.path().display());
+    let python = bare().program("python3", &print_dir);
+    for (tools, linker) in
+        [(&gcc(), "{\"gcc\":\"aarch64-linux-gnu-gcc\"}"), (&zig(bare()), "\"zig\""), (&python, "\"zig\"")]
+    {
+        let plan = plan_gnu(tools, &[]).finish();
         let json: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
         assert_eq!(json["images"][0]["platforms"][0]["linker"]["linker"].to_string(), linker, "{plan}");
     }
+    assert_eq!(python.log("python3").lines().count(), 1, "Python is started only once");
     snapshot!(
         plan_gnu(&bare(), &[]).fails(4).finish(),
         plan_gnu(&bare(), &["--linker", "gcc"]).fails(4).finish(),

@@ -36,7 +36,7 @@ pub(crate) fn select(
         return requested(linker, build, rust, tools);
     }
     if build.settings.glibc.is_some() {
-        if tools.has_zig {
+        if tools.zig.is_some() {
             return selected(Linker::Zig, "can target a specific glibc version");
         }
         let problem = "the `glibc` setting requires zig, which is not installed";
@@ -57,7 +57,7 @@ fn first_usable(build: &BuildFacts<'_>, rust: &RustToolchain, tools: &HostTools)
     if build.is_musl() && target.self_contained && rust.has_rust_lld && compiles_c.is_none() {
         return selected(Linker::RustLld, "pure-Rust musl binaries do not need a separate linker");
     }
-    if tools.has_zig && !static_glibc {
+    if tools.zig.is_some() && !static_glibc {
         return match compiles_c {
             Some(package) => selected(Linker::Zig, &format!("{package} compiles C code")),
             None => selected(Linker::Zig, "can link for any target"),
@@ -152,6 +152,7 @@ mod tests {
     use crate::compile::cross::Cross;
     use crate::compile::dependency_summary::DependencySummary;
     use crate::compile::facts::{Facts, TargetFacts};
+    use crate::compile::zig_program::ZigProgram;
     use crate::plan::BuildSettings;
 
     const MUSL: &str = "aarch64-unknown-linux-musl";
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn selects_the_first_usable_linker() {
         let gcc = |target: &mut TargetFacts| target.gcc = Some("aarch64-linux-gnu-gcc".into());
-        let zig = |facts: &mut Facts| facts.tools.has_zig = true;
+        let zig = |facts: &mut Facts| facts.tools.zig = Some(ZigProgram::sample());
         type Change = Box<dyn Fn(&mut Facts, &mut TargetFacts)>;
         let cases: Vec<(&str, &str, Change, &str)> = vec![
             ("pure Rust, musl", MUSL, Box::new(|_, _| ()), "rust-lld"),
@@ -267,7 +268,7 @@ mod tests {
         let facts = facts(|facts, target| {
             target.configured_linker = Some("my-ld".into());
             target.gcc = Some("aarch64-linux-gnu-gcc".into());
-            facts.tools.has_zig = true;
+            facts.tools.zig = Some(ZigProgram::sample());
         });
         for choice in
             [LinkerChoice::Host, LinkerChoice::RustLld, LinkerChoice::Zig, LinkerChoice::Gcc, LinkerChoice::Cross]

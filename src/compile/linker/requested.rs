@@ -39,7 +39,7 @@ pub(crate) fn requested(
                 format!("{triple}: linker = \"rust-lld\" is set, but this toolchain does not include rust-lld");
             Err(Failure::new(Class::Toolchain, message).hint("set linker = \"zig\""))
         }
-        LinkerChoice::Zig if tools.has_zig => selected(Linker::Zig),
+        LinkerChoice::Zig if tools.zig.is_some() => selected(Linker::Zig),
         LinkerChoice::Zig => {
             let problem = "linker = \"zig\" is set, but zig is not installed";
             Err(no_linker(triple, problem, Some(LinkerChoice::Zig), build.target))

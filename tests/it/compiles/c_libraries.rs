@@ -41,8 +41,8 @@ fn target_dir(name: &str) -> std::path::PathBuf {
 
 /// Returns the names of the target's environment variables in the cargo command that `-v` prints.
 fn variables(stderr: &str) -> BTreeSet<&str> {
-    let command =
-        stderr.lines().find(|line| line.contains(" build --manifest-path ")).expect("`-v` prints the cargo command");
+    let (before, _) = stderr.split_once(" build --manifest-path ").expect("`-v` prints the cargo command");
+    let (_, command) = before.rsplit_once("Running").unwrap();
     let names = command.split([' ', '`', '\'']).filter_map(|word| Some(word.split_once('=')?.0));
     names.filter(|name| name.ends_with("_aarch64_unknown_linux_musl")).collect()
 }

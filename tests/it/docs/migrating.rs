@@ -44,7 +44,7 @@ fn tools() -> Fakes {
     let fakes = ["apt-get", "apt-cache", "dpkg-deb", "rustup"].iter();
     let fakes = fakes.fold(Fakes::new(), |fakes, name| fakes.program(name, "exit 1"));
     let fakes = fakes.program("docker", &docker);
-    let fakes = fakes.program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0");
+    let fakes = fakes.program("zig", "[ \"$*\" = version ] && echo 0.15.2");
     ["cargo", "rustc", "git", "cc", "sh"].iter().fold(fakes, |fakes, name| fakes.real(name))
 }
 

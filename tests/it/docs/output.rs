@@ -55,8 +55,7 @@ fn hello() -> Project {
 /// list of targets to install, which differs between machines.
 fn stdout(project: &Project, args: &str, has_zig: bool) -> String {
     let tools = Fakes::new().real("cargo").real("rustc").real("git");
-    let tools =
-        if has_zig { tools.program("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.13.0") } else { tools };
+    let tools = if has_zig { tools.program("zig", "[ \"$*\" = version ] && echo 0.15.2") } else { tools };
     let printed = project.run(&args.split(' ').collect::<Vec<_>>()).path_only(&tools).finish().stdout;
     let shown = printed.split("\nMissing targets").next().unwrap();
     format!("$ cargo multiarch {args}\n{shown}")
