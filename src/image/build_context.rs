@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::ca_certificates;
 use super::scratch_rootfs::write_scratch_rootfs;
+use super::workspace_file;
 use crate::compile::{Artifacts, artifact};
 use crate::config::FileEntry;
 use crate::dockerfile::render::{self, Dockerfile};
@@ -52,17 +53,10 @@ pub(crate) fn check_files(images: &[Image], paths: &Paths) -> Result<()> {
 }
 
 fn check_file(image: &Image, file: &FileEntry, paths: &Paths) -> Result<()> {
-    let path = paths.root.join(&file.from);
-    let failure = |problem: &str| {
-        Failure::new(Class::Config, format!("image '{}': files.from '{}' {problem}", image.name, file.from))
-    };
-    let real = path.canonicalize_utf8().map_err(|_| {
-        failure("does not exist").hint(format!("check that {path} exists: paths are relative to the workspace root"))
-    })?;
+    let label = format!("image '{}': files.from '{}'", image.name, file.from);
+    let failure = |problem: &str| Failure::new(Class::Config, format!("{label} {problem}"));
+    let real = workspace_file::resolve(&paths.root, &file.from, &label)?;
     let root = paths.root.canonicalize_utf8().unwrap_or_else(|_| paths.root.clone());
-    if !real.starts_with(&root) {
-        return Err(failure("is outside the workspace").hint(format!("copy it into {}", paths.root)).into());
-    }
     // The target directory may not exist yet, in which case it cannot be canonicalized.
     let target_dir = match paths.target_dir.strip_prefix(&paths.root) {
         Ok(relative) => root.join(relative),
@@ -78,8 +72,7 @@ fn check_file(image: &Image, file: &FileEntry, paths: &Paths) -> Result<()> {
             .hint("remove `mode`: files in a directory keep their executable bits")
             .into());
     }
-    visit_tree(&path, Utf8Path::new(""), &root, &mut |_, _, _| Ok(()))
-        .with_context(|| format!("image '{}': files.from '{}'", image.name, file.from))
+    visit_tree(&paths.root.join(&file.from), Utf8Path::new(""), &root, &mut |_, _, _| Ok(())).context(label)
 }
 
 /// Paths that every build context contains in addition to binaries and configured files.

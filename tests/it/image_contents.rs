@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
+use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
 use crate::support::snapshot::snapshot;
@@ -150,10 +151,15 @@ fn ca_certificates_are_added_to_a_base_only_if_configured() {
 #[test]
 fn invalid_ca_certificates_are_rejected_before_compiling() {
     let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+    let outside = Project::empty();
     let seen = [
         "ca-certificates = 'bundled'",
         "ca-certificates = ['hots']",
         "ca-certificates = ['Cargo.toml']",
+        "ca-certificates = ['ca.der']",
+        "ca-certificates = ['src']",
+        "ca-certificates = ['/etc/passwd']",
+        "ca-certificates = ['link.pem']",
         "ca-certificates = ['broken.pem']",
         "platform.'linux/arm64' = { ca-certificates = false }",
         "template = 'my.j2'\nca-certificates = ['bundled']",
@@ -161,11 +167,17 @@ fn invalid_ca_certificates_are_rejected_before_compiling() {
     .map(|config| {
         let project = Project::with_config(config).file("my.j2", template);
         let project = project.file("broken.pem", &PRIVATE_CA.replace("MII", "?"));
+        std::fs::write(project.path().join("ca.der"), &TLS_SERVER_ROOT_CERTS[0]).unwrap();
+        std::fs::write(outside.path().join("ca.pem"), PRIVATE_CA).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("ca.pem"), project.path().join("link.pem")).unwrap();
         run(&project, &["build"]).fails(3).finish().stderr_lacks("Compiling")
     });
     let no_store = Project::with_config("ca-certificates = ['host']");
     let no_store = run(&no_store, &["plan"]).env("SSL_CERT_FILE", "/dev/null").fails(3).finish();
-    snapshot!(seen, no_store);
+    // Certificates of which only a part can be read are an error, too.
+    let partial = Project::with_config("ca-certificates = ['host']");
+    let partial = run(&partial, &["plan"]).env("SSL_CERT_DIR", "/none").fails(3).finish();
+    snapshot!(seen, no_store, partial);
 }
 
 #[test]
