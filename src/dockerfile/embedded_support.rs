@@ -170,6 +170,7 @@ fn check_from(stage: &Stage<'_, '_>, from: Result<String, StageError>, base: &st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dockerfile::empty_command;
     use crate::dockerfile::render;
     use indexmap::IndexMap;
 
@@ -179,7 +180,8 @@ mod tests {
         let dockerfile = render::tests::from_text(&text, "platform-linux-amd64");
         let passed_args = IndexMap::from([("GIVEN".to_owned(), "g".to_owned())]);
         let binaries = ["linux/amd64/app", "linux/amd64/tool", "linux/arm64/app"].map(str::to_owned).to_vec();
-        let source = StageSource { image: "app", dockerfile: &dockerfile, passed_args, binaries };
+        let text = empty_command::insert_placeholders(&dockerfile.text);
+        let source = StageSource { image: "app", dockerfile: &dockerfile, text, passed_args, binaries };
         let platforms = [("linux/amd64".parse().unwrap(), "x")];
         let refusal = check(&source, &platforms, &|path| !path.contains("none")).err()?;
         assert!(!refusal.failure.hints().is_empty(), "{}", refusal.failure);

@@ -6,7 +6,6 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
-use super::empty_command;
 use super::instructions::instructions;
 use super::pinned_bases::PinnedBases;
 use super::template::{TemplateText, json, quote};
@@ -20,8 +19,6 @@ use crate::platform::Platform;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dockerfile {
     pub text: String,
-    /// The same text for `parse_dockerfile`, with empty commands marked.
-    pub text_to_parse: String,
     pub build_args: IndexMap<String, String>,
     /// Platforms whose stage contains a RUN instruction.
     pub run_platforms: Vec<Platform>,
@@ -265,7 +262,6 @@ pub(crate) fn render(
 ) -> anyhow::Result<Dockerfile> {
     let mut result = Dockerfile {
         text: String::new(),
-        text_to_parse: String::new(),
         build_args: IndexMap::new(),
         run_platforms: Vec::new(),
         templates: Vec::new(),
@@ -292,7 +288,6 @@ pub(crate) fn render(
     }
     template_check::check_unique_stages(&result.text)?;
     result.text.push_str("FROM platform-${TARGETOS}-${TARGETARCH}${TARGETVARIANT}\n");
-    result.text_to_parse = empty_command::mark(&result.text);
     Ok(result)
 }
 
@@ -415,7 +410,6 @@ pub(crate) mod tests {
         let template = TemplateText { stage: stage.to_owned(), name: "my.j2".to_owned(), text: text.to_owned() };
         Dockerfile {
             text: text.to_owned(),
-            text_to_parse: empty_command::mark(text),
             build_args: IndexMap::new(),
             run_platforms: Vec::new(),
             templates: vec![template],

@@ -55,7 +55,7 @@ const MAGIC: u32 = 0x0200_0000 | EFFECTIVE;
 const EFFECTIVE: u32 = 1;
 
 /// A set of capabilities that a program has when it starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileCapabilities(u64);
 
 impl FileCapabilities {
@@ -73,6 +73,12 @@ impl FileCapabilities {
     pub(crate) fn names(self) -> Vec<String> {
         let numbers = (0..u64::BITS as usize).filter(|number| self.0 & (1 << number) != 0);
         numbers.map(|number| NAMES.get(number).map_or_else(|| number.to_string(), |name| (*name).to_owned())).collect()
+    }
+
+    /// Returns the capabilities in either set.
+    #[must_use]
+    pub(crate) fn union(self, other: FileCapabilities) -> FileCapabilities {
+        FileCapabilities(self.0 | other.0)
     }
 
     /// Reports whether the set is empty.

@@ -77,7 +77,6 @@ pub(crate) fn resolve_image_platform(
     let files = settings.files.clone().unwrap_or_default();
     check_files(image, &files, binaries)?;
     let directories = directories(image, settings, &files, binaries)?;
-    check_capabilities(image, settings, binaries)?;
     let is_scratch = base == SCRATCH;
     let build = build_settings(image, platform, libc, settings)?;
     Ok(ImagePlatform {
@@ -89,7 +88,7 @@ pub(crate) fn resolve_image_platform(
         template,
         files,
         directories,
-        capabilities: settings.capabilities.clone(),
+        capabilities: file_capabilities(image, settings, binaries)?,
         ca_certificates: ca_certificates(settings, is_scratch),
         has_default_ca_certificates: is_scratch && settings.ca_certificates.is_none(),
         timezones: settings.timezones.unwrap_or_default(),
@@ -136,9 +135,14 @@ fn choose_base(
     Ok(base.to_owned())
 }
 
-/// Returns an error if capabilities are unknown, or set for a binary that is not in the image.
-fn check_capabilities(image: &str, settings: &Config, binaries: &[Binary]) -> Result<(), Failure> {
+/// Returns the capabilities of binaries. Fails if one is unknown, or set for a binary that is not in the image.
+fn file_capabilities(
+    image: &str,
+    settings: &Config,
+    binaries: &[Binary],
+) -> Result<IndexMap<String, FileCapabilities>, Failure> {
     let failure = |problem: String| Failure::new(Class::Config, format!("image '{image}': capabilities: {problem}"));
+    let mut result = IndexMap::new();
     for (name, capabilities) in &settings.capabilities {
         if !binaries.iter().any(|binary| binary.name == *name) {
             let names = binaries.iter().map(|binary| binary.name.as_str());
@@ -148,14 +152,18 @@ fn check_capabilities(image: &str, settings: &Config, binaries: &[Binary]) -> Re
                 "binaries of the image",
             ));
         }
-        if let Err(unknown) = FileCapabilities::from_names(capabilities) {
+        let capabilities = FileCapabilities::from_names(capabilities).map_err(|unknown| {
             let short = unknown.to_ascii_lowercase();
-            return Err(failure(format!("unknown capability '{unknown}'"))
+            failure(format!("unknown capability '{unknown}'"))
                 .did_you_mean(short.trim_start_matches("cap_"), capabilities::NAMES.iter().copied())
-                .hint("list names from capabilities(7) in lower case and without CAP_, such as \"net_bind_service\""));
+                .hint("list names from capabilities(7) in lower case and without CAP_, such as \"net_bind_service\"")
+        })?;
+        // An empty list removes capabilities that are set for all images or all platforms.
+        if !capabilities.is_empty() {
+            result.insert(name.clone(), capabilities);
         }
     }
-    Ok(())
+    Ok(result)
 }
 
 /// Returns the directories to create. Fails if a directory is invalid, or has the same path as something else.
@@ -174,14 +182,18 @@ fn directories(
             owner: owner.clone().unwrap_or_else(|| user.to_owned()),
         };
         check_directory(&directory, image)?;
-        let is_taken = directories.iter().any(|other| other.path == *path)
-            || files.iter().any(|file| file.to == *path)
-            || binaries.iter().any(|binary| binary.path() == *path);
-        if is_taken {
-            let message = format!("image '{image}': directories: the path {path} is used twice");
-            return Err(
-                Failure::new(Class::Config, message).hint("list each path only once, in `files` or `directories`")
-            );
+        let other = if directories.iter().any(|other| other.path == *path) {
+            Some(("another directory", "list the directory only once"))
+        } else if files.iter().any(|file| file.to == *path) {
+            Some(("a file", "list the path only once, in `files` or `directories`"))
+        } else if binaries.iter().any(|binary| binary.path() == *path) {
+            Some(("a binary", "use another path for the directory, such as path = \"/var/lib/app\""))
+        } else {
+            None
+        };
+        if let Some((other, hint)) = other {
+            let message = format!("image '{image}': directories: {other} has the same path {path}");
+            return Err(Failure::new(Class::Config, message).hint(hint));
         }
         directories.push(directory);
     }
@@ -242,7 +254,7 @@ fn container_config(
     }
 }
 
-/// Returns the keys of container settings that are set explicitly, such as `user` and `env.PATH`.
+/// Returns the keys that are set explicitly and that a template has to use, such as `user`, `env.PATH` and `timezones`.
 fn explicit_keys(settings: &Config) -> Vec<String> {
     let keys = [
         ("entrypoint", settings.entrypoint.is_some()),

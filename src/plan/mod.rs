@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use self::git_tags::Release;
 use crate::config::ca_certificates::CaSource;
@@ -37,6 +37,7 @@ use crate::config::choices::{Auditable, EngineChoice, LinkerChoice};
 use crate::config::policy::Policy;
 use crate::config::{FileEntry, Healthcheck};
 use crate::elf::linking::SymbolKind;
+use crate::oci::capabilities::FileCapabilities;
 use crate::oci::compression::Compression;
 use crate::platform::Platform;
 use crate::process;
@@ -224,8 +225,9 @@ pub(crate) struct ImagePlatform {
     pub template: Template,
     pub files: Vec<FileEntry>,
     pub directories: Vec<PlannedDirectory>,
-    /// Names of the capabilities that programs get when they start, by binary.
-    pub capabilities: IndexMap<String, Vec<String>>,
+    /// The capabilities that programs get when they start, by binary.
+    #[serde(serialize_with = "serialize_capabilities")]
+    pub capabilities: IndexMap<String, FileCapabilities>,
     /// Sources of the CA certificates to install. Empty if none are added.
     pub ca_certificates: Vec<CaSource>,
     /// Whether `ca_certificates` is the default rather than configured.
@@ -234,6 +236,14 @@ pub(crate) struct ImagePlatform {
     /// Whether to install the time zone database.
     pub timezones: bool,
     pub container: ContainerConfig,
+}
+
+/// Serializes capabilities as lists of names.
+fn serialize_capabilities<S: Serializer>(
+    capabilities: &IndexMap<String, FileCapabilities>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(capabilities.iter().map(|(binary, capabilities)| (binary, capabilities.names())))
 }
 
 /// An empty directory to create in the image.
