@@ -83,9 +83,13 @@ pub(crate) fn check(
 fn missing_in_context(source: &StageSource<'_>, missing: &CopiedPath<'_>) -> Failure {
     let CopiedPath { path, location } = missing;
     let error = StageError::invalid(format!("'{path}' is not in the build context"));
-    source.failure(&error, &location.stage, location.line).hint(format!(
-        "add it with files = [{{ from = \"{path}\", to = \"/…\" }}], and add `{{% include \"contents\" %}}` to the template"
-    ))
+    let failure = source.failure(&error, &location.stage, location.line);
+    let contents = "and add `{% include \"contents\" %}` to the template";
+    if path.starts_with("rootfs/etc/ssl") {
+        return failure
+            .hint("copy system/etc/ssl instead; in an image with a base, also set ca-certificates = [\"bundled\"]");
+    }
+    failure.hint(format!("add it with files = [{{ from = \"{path}\", to = \"/…\" }}], {contents}"))
 }
 
 fn survey<'a>(source: &StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(Platform, &str)]) -> Survey<'a> {

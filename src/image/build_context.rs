@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::ca_certificates;
-use super::scratch_rootfs::write_scratch_rootfs;
+use super::scratch_rootfs::{has_timezone, write_scratch_rootfs, write_system_files};
 use super::workspace_file;
 use crate::compile::{Artifacts, artifact};
 use crate::config::FileEntry;
@@ -87,9 +87,17 @@ pub(crate) fn will_contain(image: &Image, root: &Utf8Path, path: &str) -> bool {
 }
 
 fn platform_will_contain(platform: &ImagePlatform, root: &Utf8Path, path: &str) -> bool {
-    let generated = [render::system_files(platform), render::copied_directories(platform)].concat();
-    if generated.iter().any(|file| is_at_or_above(path, &file.source)) {
+    let directories = render::copied_directories(platform);
+    let directories = directories.iter().map(|copied| format!("{}/{}", copied.source, copied.name));
+    let system_files = render::system_files(platform).into_iter().map(|file| file.source);
+    if directories.chain(system_files).any(|generated| is_at_or_above(path, &generated)) {
         return true;
+    }
+    let zoneinfo = Utf8Path::new(render::SYSTEM_DIR).join(render::ZONEINFO);
+    if let Ok(zone) = Utf8Path::new(path).strip_prefix(zoneinfo)
+        && platform.timezones
+    {
+        return has_timezone(zone);
     }
     let files = render::copied_files(platform, &|_| None);
     render::copied_binaries(platform).iter().any(|binary| is_at_or_above(path, &binary.source))
@@ -120,7 +128,8 @@ pub(crate) fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir:
     }
     let bundle = ca_certificates::bundle(image, root)?;
     let timezones = image.platforms.iter().any(|platform| platform.timezones);
-    write_scratch_rootfs(&dir.join("rootfs"), bundle.as_deref(), timezones)?;
+    write_scratch_rootfs(&dir.join("rootfs"))?;
+    write_system_files(&dir.join(render::SYSTEM_DIR), bundle.as_deref(), timezones)?;
     write_with_mode(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
     write_with_mode(&dir.join(".dockerignore"), b"/oci\n", 0o644)?;
     set_modes(&dir)?;

@@ -77,7 +77,7 @@ pub(crate) fn resolve_image_platform(
     let files = settings.files.clone().unwrap_or_default();
     check_files(image, &files, binaries)?;
     let directories = directories(image, settings, &files, binaries)?;
-    let is_scratch = base == SCRATCH;
+    let is_scratch = base == SCRATCH && !has_own_base(&template);
     let build = build_settings(image, platform, libc, settings)?;
     Ok(ImagePlatform {
         platform,
@@ -183,7 +183,7 @@ fn directories(
         };
         check_directory(&directory, image)?;
         let other = if directories.iter().any(|other| other.path == *path) {
-            Some(("another directory", "list the directory only once"))
+            Some(("another directory", "list the path only once"))
         } else if files.iter().any(|file| file.to == *path) {
             Some(("a file", "list the path only once, in `files` or `directories`"))
         } else if binaries.iter().any(|binary| binary.path() == *path) {
@@ -192,7 +192,7 @@ fn directories(
             None
         };
         if let Some((other, hint)) = other {
-            let message = format!("image '{image}': directories: {other} has the same path {path}");
+            let message = format!("image '{image}': a directory and {other} both have the path {path}");
             return Err(Failure::new(Class::Config, message).hint(hint));
         }
         directories.push(directory);
@@ -208,6 +208,17 @@ fn ca_certificates(settings: &Config, is_scratch: bool) -> Vec<CaSource> {
         None if is_scratch => vec![CaSource::Bundled],
         None => Vec::new(),
     }
+}
+
+/// Reports whether a custom template starts from a base image that it names itself. The configured base has no effect
+/// then.
+fn has_own_base(template: &Template) -> bool {
+    let Template::File(path) = template else { return false };
+    // If the template cannot be read, rendering fails later.
+    let text = fs_err::read_to_string(path).unwrap_or_default();
+    let environment = minijinja::Environment::new();
+    let Ok(parsed) = environment.template_from_str(&text) else { return false };
+    !parsed.undeclared_variables(false).contains("base") && !text.contains("FROM scratch")
 }
 
 /// Returns an error if a file entry is invalid, or if it has the same path as a binary or another file.
@@ -254,7 +265,7 @@ fn container_config(
     }
 }
 
-/// Returns the keys that are set explicitly and that a template has to use, such as `user`, `env.PATH` and `timezones`.
+/// Returns the keys of container settings that are set explicitly, such as `user` and `env.PATH`.
 fn explicit_keys(settings: &Config) -> Vec<String> {
     let keys = [
         ("entrypoint", settings.entrypoint.is_some()),
@@ -265,8 +276,6 @@ fn explicit_keys(settings: &Config) -> Vec<String> {
         ("workdir", settings.workdir.is_some()),
         ("stop-signal", settings.stop_signal.is_some()),
         ("healthcheck", settings.healthcheck.is_some()),
-        ("timezones", settings.timezones.unwrap_or_default()),
-        ("ca-certificates", settings.ca_certificates.as_ref().is_some_and(|list| !list.0.is_empty())),
     ];
     let mut paths: Vec<String> = settings.env.keys().map(|name| format!("env.{name}")).collect();
     paths.extend(settings.labels.keys().map(|name| format!("labels.{name}")));
@@ -364,4 +373,27 @@ fn choose_template(settings: &Config, root: &Utf8Path) -> Result<Template, Failu
         _ => "debian",
     };
     Ok(Template::BuiltIn(built_in_template(by_base)?.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_may_name_their_own_base() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(dir.path()).unwrap().join("app.j2");
+        for (text, expected) in [
+            ("FROM debian AS {{ stage }}", true),
+            ("# base\nFROM debian AS {{ stage }}", true),
+            ("FROM {{ base }} AS {{ stage }}", false),
+            ("{% set from = base %}FROM {{ from }} AS {{ stage }}", false),
+            ("FROM scratch AS {{ stage }}", false),
+            ("{{", false),
+        ] {
+            fs_err::write(&path, text).unwrap();
+            assert_eq!(has_own_base(&Template::File(path.clone())), expected, "{text}");
+        }
+        assert!(!has_own_base(&Template::BuiltIn("debian")));
+    }
 }
