@@ -4,6 +4,7 @@ use semver::Version;
 
 use super::build_report::{ImageReport, PlatformReport};
 use super::{Report, TagOutcome};
+use crate::config::ca_certificates::CaSource;
 use crate::oci::digest::shorten_digest;
 use crate::plan::Commit;
 use crate::plan::git_tags::{Release, VersionTag};
@@ -35,6 +36,7 @@ impl Report {
             lines.push(checkbox(!tag.replaces_version(&image.package_version), &tag.description()));
         }
         lines.push(checkbox(true, &format!("compiled with rustc {} and {}", self.rust_version, self.tool)));
+        lines.extend(self.bundled_item(image));
         lines.push(String::new());
         lines.push("| platform | digest | size | linker | libc | base |".to_owned());
         lines.push("|---|---|---|---|---|---|".to_owned());
@@ -47,6 +49,18 @@ impl Report {
             lines.extend(findings);
         }
         lines.join("\n")
+    }
+
+    /// Returns a checkbox with the versions of the data that is built into the tool and that the image contains.
+    fn bundled_item(&self, image: &ImageReport) -> Option<String> {
+        let mut data = Vec::new();
+        if image.platforms.iter().any(|platform| platform.ca_certificates.contains(&CaSource::Bundled)) {
+            data.push(format!("CA certificates of Mozilla ({})", self.bundled.ca_certificates));
+        }
+        if image.platforms.iter().any(|platform| platform.timezones) {
+            data.push(format!("time zones of IANA ({})", self.bundled.timezones));
+        }
+        (!data.is_empty()).then(|| checkbox(true, &format!("contains {}", data.join(" and "))))
     }
 }
 
