@@ -71,11 +71,7 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
         "list of {source, target, mode, owner}",
         "configured directories and their parents; copy each source to its target in this order",
     ),
-    (
-        "system_files",
-        "list of {source, target}",
-        "CA certificates and time zones; copy each source to its target",
-    ),
+    ("system_files", "list of {source, target}", "CA certificates and time zones; copy each source to its target"),
     (
         "args",
         "list of strings",

@@ -41,8 +41,7 @@ pub(crate) fn bundle(image: &Image, root: &Utf8Path) -> Result<Option<String>, F
 }
 
 fn all_of_host(image: &str, host: &HostCertificates) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let failure =
-        |problem: &str| Failure::new(Class::Config, format!("image '{image}': ca-certificates: {problem}"));
+    let failure = |problem: &str| Failure::new(Class::Config, format!("image '{image}': ca-certificates: {problem}"));
     let alternative = "or use Mozilla's: ca-certificates = [\"bundled\"]";
     if let Some(error) = host.errors.first() {
         return Err(failure(&format!("cannot read all of this machine's CA certificates: {error}"))

@@ -143,8 +143,7 @@ impl HostCertificates {
             files.push(path.as_path());
         }
         // An added file has no effect until the store is updated, for example with `update-ca-certificates`.
-        let is_left_out =
-            |der: &CertificateDer<'_>| !bundled.contains(der.as_ref()) && trusted.contains(der.as_ref());
+        let is_left_out = |der: &CertificateDer<'_>| !bundled.contains(der.as_ref()) && trusted.contains(der.as_ref());
         for (path, certificates) in &self.added {
             if certificates.iter().any(is_left_out) {
                 files.push(path);
@@ -186,7 +185,8 @@ mod tests {
             ..HostCertificates::default()
         };
         assert_eq!(host.left_out(&[der(0)]), ["/added/1"]);
-        let with_store = |index: usize| HostCertificates { custom_store: Some(file("/store", index)), ..Default::default() };
+        let with_store =
+            |index: usize| HostCertificates { custom_store: Some(file("/store", index)), ..Default::default() };
         let host = |index: usize| HostCertificates { system: vec![der(4)], ..with_store(index) };
         assert_eq!(host(4).left_out(&[der(0)]), Vec::<&Utf8Path>::new());
         assert_eq!(host(2).left_out(&[der(0)]), ["/store"]);

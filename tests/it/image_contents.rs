@@ -300,7 +300,10 @@ fn capabilities_can_differ_between_images_and_platforms() {
     // Those of a single image may not.
     let config = "[images.app]\nbins = ['app']\ncapabilities = { other = ['net_raw'] }";
     let project = Project::with_config(config).file("src/bin/other.rs", "fn main() {}");
-    run(&project, &["plan"]).fails(3).finish().stderr_has(&["image 'app': capabilities: the image has no binary 'other'"]);
+    run(&project, &["plan"])
+        .fails(3)
+        .finish()
+        .stderr_has(&["image 'app': capabilities: the image has no binary 'other'"]);
 }
 
 #[test]
