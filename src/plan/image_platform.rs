@@ -214,7 +214,10 @@ fn ca_certificates(settings: &Config, is_scratch: bool) -> Vec<CaSource> {
 /// then.
 fn has_own_base(template: &Template) -> bool {
     let Template::File(path) = template else { return false };
-    // If the template cannot be read, rendering fails later.
+    // Reading a named pipe would block. If the template is missing or not a file, rendering fails later.
+    if !path.is_file() {
+        return false;
+    }
     let text = fs_err::read_to_string(path).unwrap_or_default();
     let environment = minijinja::Environment::new();
     let Ok(parsed) = environment.template_from_str(&text) else { return false };
