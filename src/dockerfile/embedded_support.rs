@@ -83,9 +83,13 @@ pub(crate) fn check(
 fn missing_in_context(source: &StageSource<'_>, missing: &CopiedPath<'_>) -> Failure {
     let CopiedPath { path, location } = missing;
     let error = StageError::invalid(format!("'{path}' is not in the build context"));
-    source.failure(&error, &location.stage, location.line).hint(format!(
-        "add it with files = [{{ from = \"{path}\", to = \"/…\" }}], and add `{{% include \"contents\" %}}` to the template"
-    ))
+    let failure = source.failure(&error, &location.stage, location.line);
+    let contents = "and add `{% include \"contents\" %}` to the template";
+    if path.starts_with("rootfs/etc/ssl") {
+        return failure
+            .hint("copy system/etc/ssl instead; in an image with a base, also set ca-certificates = [\"bundled\"]");
+    }
+    failure.hint(format!("add it with files = [{{ from = \"{path}\", to = \"/…\" }}], {contents}"))
 }
 
 fn survey<'a>(source: &StageSource<'a>, parsed: &Dockerfile<'a>, platforms: &[(Platform, &str)]) -> Survey<'a> {
@@ -170,6 +174,7 @@ fn check_from(stage: &Stage<'_, '_>, from: Result<String, StageError>, base: &st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dockerfile::empty_command;
     use crate::dockerfile::render;
     use indexmap::IndexMap;
 
@@ -179,7 +184,8 @@ mod tests {
         let dockerfile = render::tests::from_text(&text, "platform-linux-amd64");
         let passed_args = IndexMap::from([("GIVEN".to_owned(), "g".to_owned())]);
         let binaries = ["linux/amd64/app", "linux/amd64/tool", "linux/arm64/app"].map(str::to_owned).to_vec();
-        let source = StageSource { image: "app", dockerfile: &dockerfile, passed_args, binaries };
+        let text = empty_command::insert_placeholders(&dockerfile.text);
+        let source = StageSource { image: "app", dockerfile: &dockerfile, text, passed_args, binaries };
         let platforms = [("linux/amd64".parse().unwrap(), "x")];
         let refusal = check(&source, &platforms, &|path| !path.contains("none")).err()?;
         assert!(!refusal.failure.hints().is_empty(), "{}", refusal.failure);

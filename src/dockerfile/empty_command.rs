@@ -1,19 +1,19 @@
 //! Handles empty commands, such as `ENTRYPOINT []`, which Docker accepts but `parse_dockerfile` rejects.
 
-/// The character that replaces the closing bracket of an empty command. No Dockerfile contains this control character.
-const MARK: char = '\u{1a}';
+/// The last character of a placeholder. No Dockerfile contains this control character.
+const END: char = '\u{1a}';
 
-/// Replaces empty commands in a Dockerfile with shell commands of the same length, so that it can be parsed without
-/// moving anything.
-pub(crate) fn mark(text: &str) -> String {
+/// Replaces empty commands in a Dockerfile with placeholders: shell commands of the same length, so that the positions of
+/// all other instructions stay the same.
+pub(crate) fn insert_placeholders(text: &str) -> String {
     text.split_inclusive('\n')
-        .map(|line| if is_empty_command(line) { line.replace(']', &MARK.to_string()) } else { line.to_owned() })
+        .map(|line| if is_empty_command(line) { line.replace(']', &END.to_string()) } else { line.to_owned() })
         .collect()
 }
 
-/// Reports whether a shell command stands for an empty command.
-pub(crate) fn is_marked(command: &str) -> bool {
-    command.starts_with('[') && command.ends_with(MARK)
+/// Reports whether a shell command is the placeholder of an empty command.
+pub(crate) fn is_placeholder(command: &str) -> bool {
+    command.starts_with('[') && command.ends_with(END)
 }
 
 fn is_empty_command(line: &str) -> bool {
@@ -28,8 +28,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_only_empty_commands() {
-        for (line, marked) in [
+    fn replaces_only_empty_commands() {
+        for (line, is_empty) in [
             ("ENTRYPOINT []\n", true),
             ("cmd  [ ]", true),
             ("CMD [\"a\"]", false),
@@ -37,10 +37,10 @@ mod tests {
             ("CMD", false),
             ("CMD [", false),
         ] {
-            let text = mark(line);
-            assert_eq!((text.len(), text != line), (line.len(), marked), "{line}");
+            let text = insert_placeholders(line);
+            assert_eq!((text.len(), text != line), (line.len(), is_empty), "{line}");
             let command = text.split_once(' ').map(|(_, command)| command.trim()).unwrap_or_default();
-            assert_eq!(is_marked(command), marked, "{line}");
+            assert_eq!(is_placeholder(command), is_empty, "{line}");
         }
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod pinned_bases;
 pub(crate) mod ports;
 pub(crate) mod read_stage;
 pub(crate) mod render;
+pub(crate) mod required_copy;
 pub(crate) mod stage;
 pub(crate) mod stage_config;
 pub(crate) mod template;

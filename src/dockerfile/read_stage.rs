@@ -25,6 +25,7 @@ pub(crate) fn read_stage(source: &StageSource<'_>, platform: Platform, base: Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dockerfile::empty_command;
     use crate::dockerfile::render;
     use indexmap::IndexMap;
     use serde_json::json;
@@ -33,7 +34,8 @@ mod tests {
         let text = format!("FROM x AS platform-linux-arm64\n{lines}\nFROM platform-${{TARGETOS}}-${{TARGETARCH}}\n");
         let dockerfile = render::tests::from_text(&text, "platform-linux-arm64");
         let passed_args = IndexMap::from([("GIVEN".to_owned(), "g\nh".to_owned())]);
-        let source = StageSource { image: "app", dockerfile: &dockerfile, passed_args, binaries: Vec::new() };
+        let text = empty_command::insert_placeholders(&dockerfile.text);
+        let source = StageSource { image: "app", dockerfile: &dockerfile, text, passed_args, binaries: Vec::new() };
         read_stage(&source, "linux/arm64".parse().unwrap(), base)
     }
 

@@ -6,9 +6,9 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
-use super::empty_command;
 use super::instructions::instructions;
 use super::pinned_bases::PinnedBases;
+use super::required_copy::RequiredCopy;
 use super::template::{TemplateText, json, quote};
 use super::template_check;
 use crate::config::FileEntry;
@@ -21,8 +21,6 @@ use crate::platform::Platform;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dockerfile {
     pub text: String,
-    /// The same text for `parse_dockerfile`, with empty commands marked.
-    pub text_to_parse: String,
     pub build_args: IndexMap<String, String>,
     /// Platforms whose stage contains a RUN instruction.
     pub run_platforms: Vec<Platform>,
@@ -77,15 +75,23 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "system_files",
         "list of {source, target}",
-        "CA certificates and time zones to copy into an image with a base; `COPY rootfs/ /` copies them into a scratch image",
+        "CA certificates, time zones and libraries; copy each source to its target",
     ),
     (
         "args",
         "list of strings",
         "names of the build arguments that hold multi-line values of env and labels; declare each one with ARG",
     ),
-    ("env", "list of {name, value, quoted}", "environment variables; quoted is the escaped value for `ENV name=`"),
-    ("labels", "list of {name, value, quoted}", "labels; quoted is the escaped value for `LABEL name=`"),
+    (
+        "env",
+        "list of {name, value, quoted}",
+        "environment variables; quoted is the value in quotes, as in ENV {{ item.name }}={{ item.quoted }}",
+    ),
+    (
+        "labels",
+        "list of {name, value, quoted}",
+        "labels; quoted is the value in quotes, as in LABEL {{ item.name | quote }}={{ item.quoted }}",
+    ),
     ("expose", "list of strings", "exposed ports"),
     ("volumes", "list of strings", "volume paths"),
     ("user", "string or none", "user to run as, in the form user[:group]"),
@@ -102,12 +108,12 @@ pub(crate) const VARIABLES: &[(&str, &str, &str)] = &[
 
 /// The filters and includes that templates can use, each with a description. Printed below [`VARIABLES`].
 pub(crate) const HELPERS: &[(&str, &str)] = &[
-    ("{% include \"contents\" %}", "copies the binaries and files"),
+    ("{% include \"contents\" %}", "copies the binaries, files, directories, CA certificates and time zones"),
     (
         "{% include \"config\" %}",
         "sets ENV, LABEL, EXPOSE, VOLUME, USER, WORKDIR, STOPSIGNAL, HEALTHCHECK, ENTRYPOINT and CMD",
     ),
-    ("COPY rootfs/ /", "copies basic files into a scratch image: passwd, group, /tmp, CA certificates and time zones"),
+    ("COPY rootfs/ /", "copies basic files into a scratch image: passwd, group and /tmp"),
     (
         "{{ text | quote }}",
         "quotes text for ENV, LABEL, WORKDIR and other instructions; variables in it are not expanded",
@@ -157,10 +163,11 @@ pub(crate) struct CopiedFile {
 }
 
 impl CopiedFile {
-    /// Creates a copy of a file or directory below `rootfs` to the same path in the image.
-    fn from_rootfs(path: &str) -> CopiedFile {
+    /// Creates a copy of a file or directory in [`SYSTEM_DIR`] to the same path in the image.
+    fn system_file(path: &str) -> CopiedFile {
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-        CopiedFile { name, source: format!("rootfs/{path}"), target: format!("/{path}"), mode: None, owner: None }
+        let source = format!("{SYSTEM_DIR}/{path}");
+        CopiedFile { name, source, target: format!("/{path}"), mode: None, owner: None }
     }
 }
 
@@ -176,6 +183,9 @@ struct HealthcheckVariables<'a> {
     options: Vec<String>,
     cmd: &'a [String],
 }
+
+/// Directory of the CA certificates and the time zones in the build context.
+pub(crate) const SYSTEM_DIR: &str = "system";
 
 /// Path of the CA certificates in images, without a leading slash. rustls and OpenSSL look for them there.
 pub(crate) const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
@@ -226,14 +236,15 @@ pub(crate) fn copied_directories(platform: &ImagePlatform) -> Vec<CopiedFile> {
     copied
 }
 
-/// Returns the files that a platform's configuration adds: CA certificates, time zones and libraries.
+/// Returns the files that a platform's configuration adds: CA certificates, time zones and libraries. All but the libraries
+/// are in [`SYSTEM_DIR`].
 pub(crate) fn system_files(platform: &ImagePlatform) -> Vec<CopiedFile> {
     let mut files = Vec::new();
     if !platform.ca_certificates.is_empty() {
-        files.push(CopiedFile::from_rootfs(CA_BUNDLE));
+        files.push(CopiedFile::system_file(CA_BUNDLE));
     }
     if platform.timezones {
-        files.push(CopiedFile::from_rootfs(ZONEINFO));
+        files.push(CopiedFile::system_file(ZONEINFO));
     }
     files.extend(copied_libraries(platform));
     files
@@ -278,7 +289,6 @@ pub(crate) fn render(
 ) -> anyhow::Result<Dockerfile> {
     let mut result = Dockerfile {
         text: String::new(),
-        text_to_parse: String::new(),
         build_args: IndexMap::new(),
         run_platforms: Vec::new(),
         templates: Vec::new(),
@@ -292,8 +302,9 @@ pub(crate) fn render(
             Template::File(path) => (path.to_string(), read_template(path)?),
         };
         let text = render_template(&name, &source, &variables)?;
+        let required = required_copies(&variables);
         let template = TemplateText { stage: variables.stage, name, text: source };
-        template_check::check(&template, &text, platform)?;
+        template_check::check(&template, &text, platform, &required)?;
         let args = template_check::args_before_from(&text);
         template_check::check_args_before_from(&template.name, first_args.get_or_insert_with(|| args.clone()), &args)?;
         if instructions(&text).iter().any(|instruction| instruction.is("RUN")) {
@@ -305,8 +316,35 @@ pub(crate) fn render(
     }
     template_check::check_unique_stages(&result.text)?;
     result.text.push_str("FROM platform-${TARGETOS}-${TARGETARCH}${TARGETVARIANT}\n");
-    result.text_to_parse = empty_command::mark(&result.text);
     Ok(result)
+}
+
+/// Returns what a template has to copy. It may leave out files, but not copy them without their owner.
+fn required_copies(variables: &TemplateVariables<'_>) -> Vec<RequiredCopy> {
+    let mut required = Vec::new();
+    for file in &variables.system_files {
+        let key = match &file.source {
+            source if source.ends_with(CA_BUNDLE) => "ca-certificates",
+            source if source.ends_with(ZONEINFO) => "timezones",
+            _ => "copy-libraries",
+        };
+        required.push(RequiredCopy { key, ..RequiredCopy::new(file) });
+    }
+    // Parents of directories have no owner.
+    for directory in variables.directories.iter().filter(|directory| directory.owner.is_some()) {
+        required.push(RequiredCopy { key: "directories", ..RequiredCopy::new(directory) });
+    }
+    for file in variables.files.iter().filter(|file| file.owner.is_some()) {
+        required.push(RequiredCopy { is_optional: true, ..RequiredCopy::new(file) });
+    }
+    required
+}
+
+impl RequiredCopy {
+    fn new(file: &CopiedFile) -> RequiredCopy {
+        let CopiedFile { source, target, owner, .. } = file.clone();
+        RequiredCopy { key: "files", source, target, owner, is_optional: false }
+    }
 }
 
 /// Returns the text of a built-in template.
@@ -355,7 +393,7 @@ fn variables<'a>(
         binaries: copied_binaries(platform),
         files: copied_files(platform, mode_of),
         directories: copied_directories(platform),
-        system_files: if platform.base == "scratch" { Vec::new() } else { system_files(platform) },
+        system_files: system_files(platform),
         args,
         env,
         labels,
@@ -430,7 +468,6 @@ pub(crate) mod tests {
         let template = TemplateText { stage: stage.to_owned(), name: "my.j2".to_owned(), text: text.to_owned() };
         Dockerfile {
             text: text.to_owned(),
-            text_to_parse: empty_command::mark(text),
             build_args: IndexMap::new(),
             run_platforms: Vec::new(),
             templates: vec![template],

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::build_args::{GlobalArgs, global_args, passed_args};
 use super::error::StageError;
-use super::{instructions, render};
+use super::{empty_command, instructions, render};
 use crate::error::{Class, Failure};
 use crate::plan::Image;
 use crate::platform::Platform;
@@ -17,6 +17,8 @@ pub(crate) struct StageSource<'a> {
     /// Name of the image that the Dockerfile builds.
     pub image: &'a str,
     pub dockerfile: &'a render::Dockerfile,
+    /// The text of the Dockerfile, with placeholders for empty commands.
+    pub text: String,
     /// Values of the build arguments passed to the build, keyed by name.
     pub passed_args: IndexMap<String, String>,
     /// Paths of all binaries in the build context.
@@ -53,6 +55,7 @@ impl<'a> StageSource<'a> {
         StageSource {
             image: &image.name,
             dockerfile,
+            text: empty_command::insert_placeholders(&dockerfile.text),
             passed_args: passed_args(image, dockerfile, source_date_epoch),
             binaries: render::staged_binaries(image),
         }
@@ -63,8 +66,8 @@ impl<'a> StageSource<'a> {
         self.binaries.iter().any(|binary| binary == path)
     }
 
-    pub(crate) fn parse(&self) -> Result<Dockerfile<'a>, Failure> {
-        parse_dockerfile::parse(&self.dockerfile.text_to_parse).map_err(|error| {
+    pub(crate) fn parse(&self) -> Result<Dockerfile<'_>, Failure> {
+        parse_dockerfile::parse(&self.text).map_err(|error| {
             Failure::new(
                 Class::Config,
                 format!("image '{}': the embedded engine cannot parse the Dockerfile: {error}", self.image),

@@ -121,7 +121,7 @@ impl StageConfig {
     fn command(&self, command: &Command<'_>) -> Value {
         match command {
             Command::Exec(words) => words.value.iter().map(|word| Value::from(word.value.as_ref())).collect(),
-            Command::Shell(line) if empty_command::is_marked(line.value) => json!([]),
+            Command::Shell(line) if empty_command::is_placeholder(line.value) => json!([]),
             Command::Shell(line) => {
                 let shell = self.config.get("Shell").and_then(Value::as_array).cloned();
                 let mut words = shell.unwrap_or_else(|| vec!["/bin/sh".into(), "-c".into()]);

@@ -1,16 +1,22 @@
 //! Checks rendered templates for mistakes that affect every engine: unknown instructions, wrong stage names, missing
-//! binaries, and ignored settings.
+//! binaries and files, and ignored settings.
 
 use std::collections::BTreeSet;
 
 use super::instructions::{INSTRUCTIONS, InstructionText, instructions};
+use super::required_copy::{self, RequiredCopy};
 use super::template::{TemplateText, quote};
 use crate::error::{Class, Failure};
 use crate::plan::{ImagePlatform, Template};
 
 /// Checks a rendered template for errors that would otherwise be detected only after compiling, or not at all. `text`
-/// is the rendered text for one platform.
-pub(crate) fn check(template: &TemplateText, text: &str, platform: &ImagePlatform) -> Result<(), Failure> {
+/// is the rendered text for one platform, and `required` what it has to copy.
+pub(crate) fn check(
+    template: &TemplateText,
+    text: &str,
+    platform: &ImagePlatform,
+    required: &[RequiredCopy],
+) -> Result<(), Failure> {
     let name = &template.name;
     let instructions = instructions(text);
     check_stage_name(name, &instructions, &template.stage)?;
@@ -25,8 +31,8 @@ pub(crate) fn check(template: &TemplateText, text: &str, platform: &ImagePlatfor
     }
     match &platform.template {
         Template::File(_) => {
-            check_libraries(name, &instructions, platform)?;
-            check_configured_keys(name, &instructions, &platform.container.explicit_keys)
+            check_configured_keys(name, &instructions, &platform.container.explicit_keys)?;
+            required_copy::check(name, &instructions, required, platform.platform)
         }
         Template::BuiltIn(_) => Ok(()),
     }
@@ -45,26 +51,9 @@ fn check_keywords(template: &TemplateText, instructions: &[InstructionText<'_>])
         ))
 }
 
-/// Returns an error if the template does not copy the libraries that the configuration requests.
-fn check_libraries(name: &str, instructions: &[InstructionText<'_>], platform: &ImagePlatform) -> Result<(), Failure> {
-    let source = format!("{}/libraries", platform.platform);
-    let is_copied = instructions.iter().any(|copy| copy.is("COPY") && copy.text.contains(&source));
-    if !platform.copy_libraries || is_copied {
-        return Ok(());
-    }
-    let message = format!("{name}: the configuration sets copy-libraries, but the template does not copy '{source}'");
-    Err(Failure::new(Class::Config, message).hint("add `{% include \"contents\" %}` to the template"))
-}
-
 /// Returns an error if the template ignores a key that is set in the configuration.
 fn check_configured_keys(name: &str, instructions: &[InstructionText<'_>], keys: &[String]) -> Result<(), Failure> {
     let Some(key) = keys.iter().find(|key| !sets(instructions, key)) else { return Ok(()) };
-    if ROOTFS_KEYS.contains(&key.as_str()) {
-        let message = format!("{name}: the configuration sets {key}, but the template does not copy it");
-        return Err(Failure::new(Class::Config, message).hint(
-            "add `COPY rootfs/ /` for an image based on `scratch`, or `{% include \"contents\" %}` for another base",
-        ));
-    }
     let keyword = ConfiguredKey::parse(key).keyword;
     let message = format!("{name}: the configuration sets {key}, but the template has no {keyword} instruction for it");
     Err(Failure::new(Class::Config, message).hint("add `{% include \"config\" %}` to the template").hint(format!(
@@ -105,15 +94,8 @@ impl ConfiguredKey<'_> {
     }
 }
 
-/// Keys that add files below `rootfs` in the build context.
-const ROOTFS_KEYS: [&str; 2] = ["ca-certificates", "timezones"];
-
 /// Reports whether any instruction sets a configuration key.
 fn sets(instructions: &[InstructionText<'_>], key: &str) -> bool {
-    if ROOTFS_KEYS.contains(&key) {
-        let is_copy = |instruction: &&InstructionText<'_>| instruction.is("COPY");
-        return instructions.iter().filter(is_copy).any(|copy| copy.text.contains("rootfs"));
-    }
     let key = ConfiguredKey::parse(key);
     instructions.iter().filter(|instruction| instruction.is(key.keyword)).any(|instruction| {
         key.name.is_empty()

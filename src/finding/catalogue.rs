@@ -65,7 +65,7 @@ checks! {
     NOT_A_PROGRAM "MA041" "not-a-program" Error "file is neither a program nor a script",
     INTERPRETER_MISSING "MA042" "interpreter-missing" Error "script interpreter not found",
     CLOSED_FOLDER "MA043" "closed-folder" Error "user cannot traverse a parent directory of the program",
-    FILE_CAPABILITIES "MA044" "file-capabilities" Warning "program does not start where its capabilities are dropped",
+    FILE_CAPABILITIES "MA044" "file-capabilities" Warning "program does not start without its capabilities",
     NO_ENTRYPOINT "MA050" "no-entrypoint" Error "image has no ENTRYPOINT or CMD",
     PROGRAM_NOT_FOUND "MA051" "program-not-found" Error "program not found in the image",
     UNKNOWN_USER "MA052" "unknown-user" Error "user or group not found in the image",

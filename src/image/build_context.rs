@@ -10,7 +10,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::ca_certificates;
 use super::libraries::CopiedLibrary;
-use super::scratch_rootfs::write_scratch_rootfs;
+use super::scratch_rootfs::{has_timezone, write_scratch_rootfs, write_system_files};
+use super::workspace_file;
 use crate::compile::{Artifacts, artifact};
 use crate::config::FileEntry;
 use crate::dockerfile::render::{self, Dockerfile};
@@ -53,17 +54,10 @@ pub(crate) fn check_files(images: &[Image], paths: &Paths) -> Result<()> {
 }
 
 fn check_file(image: &Image, file: &FileEntry, paths: &Paths) -> Result<()> {
-    let path = paths.root.join(&file.from);
-    let failure = |problem: &str| {
-        Failure::new(Class::Config, format!("image '{}': files.from '{}' {problem}", image.name, file.from))
-    };
-    let real = path.canonicalize_utf8().map_err(|_| {
-        failure("does not exist").hint(format!("check that {path} exists: paths are relative to the workspace root"))
-    })?;
+    let label = format!("image '{}': files.from '{}'", image.name, file.from);
+    let failure = |problem: &str| Failure::new(Class::Config, format!("{label} {problem}"));
+    let real = workspace_file::resolve(&paths.root, &file.from, &label)?;
     let root = paths.root.canonicalize_utf8().unwrap_or_else(|_| paths.root.clone());
-    if !real.starts_with(&root) {
-        return Err(failure("is outside the workspace").hint(format!("copy it into {}", paths.root)).into());
-    }
     // The target directory may not exist yet, in which case it cannot be canonicalized.
     let target_dir = match paths.target_dir.strip_prefix(&paths.root) {
         Ok(relative) => root.join(relative),
@@ -79,8 +73,7 @@ fn check_file(image: &Image, file: &FileEntry, paths: &Paths) -> Result<()> {
             .hint("remove `mode`: files in a directory keep their executable bits")
             .into());
     }
-    visit_tree(&path, Utf8Path::new(""), &root, &mut |_, _, _| Ok(()))
-        .with_context(|| format!("image '{}': files.from '{}'", image.name, file.from))
+    visit_tree(&paths.root.join(&file.from), Utf8Path::new(""), &root, &mut |_, _, _| Ok(())).context(label)
 }
 
 /// Paths that every build context contains in addition to binaries and configured files.
@@ -95,9 +88,17 @@ pub(crate) fn will_contain(image: &Image, root: &Utf8Path, path: &str) -> bool {
 }
 
 fn platform_will_contain(platform: &ImagePlatform, root: &Utf8Path, path: &str) -> bool {
-    let generated = [render::system_files(platform), render::copied_directories(platform)].concat();
-    if generated.iter().any(|file| is_at_or_above(path, &file.source)) {
+    let directories = render::copied_directories(platform);
+    let directories = directories.iter().map(|copied| format!("{}/{}", copied.source, copied.name));
+    let system_files = render::system_files(platform).into_iter().map(|file| file.source);
+    if directories.chain(system_files).any(|generated| is_at_or_above(path, &generated)) {
         return true;
+    }
+    let zoneinfo = Utf8Path::new(render::SYSTEM_DIR).join(render::ZONEINFO);
+    if let Ok(zone) = Utf8Path::new(path).strip_prefix(zoneinfo)
+        && platform.timezones
+    {
+        return has_timezone(zone);
     }
     let files = render::copied_files(platform, &|_| None);
     render::copied_binaries(platform).iter().any(|binary| is_at_or_above(path, &binary.source))
@@ -131,7 +132,8 @@ pub(crate) fn stage(image: &Image, dockerfile: Dockerfile, root: &Utf8Path, dir:
     }
     let bundle = ca_certificates::bundle(image, root)?;
     let timezones = image.platforms.iter().any(|platform| platform.timezones);
-    write_scratch_rootfs(&dir.join("rootfs"), bundle.as_deref(), timezones)?;
+    write_scratch_rootfs(&dir.join("rootfs"))?;
+    write_system_files(&dir.join(render::SYSTEM_DIR), bundle.as_deref(), timezones)?;
     write_with_mode(&dir.join("Dockerfile"), dockerfile.text.as_bytes(), 0o644)?;
     write_with_mode(&dir.join(".dockerignore"), b"/oci\n", 0o644)?;
     set_modes(&dir)?;

@@ -7,10 +7,12 @@ pub(crate) mod ca_certificates;
 pub(crate) mod embedded;
 pub(crate) mod engine;
 pub(crate) mod export;
+pub(crate) mod host_certificates;
 pub(crate) mod libraries;
 pub(crate) mod load;
 pub(crate) mod scratch_check;
 pub(crate) mod scratch_rootfs;
+pub(crate) mod workspace_file;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;

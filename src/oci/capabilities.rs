@@ -55,7 +55,7 @@ const MAGIC: u32 = 0x0200_0000 | EFFECTIVE;
 const EFFECTIVE: u32 = 1;
 
 /// A set of capabilities that a program has when it starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileCapabilities(u64);
 
 impl FileCapabilities {
@@ -69,9 +69,21 @@ impl FileCapabilities {
         Ok(FileCapabilities(bits))
     }
 
-    /// Returns the names of the capabilities.
-    pub(crate) fn names(self) -> Vec<&'static str> {
-        NAMES.iter().enumerate().filter(|(number, _)| self.0 & (1 << number) != 0).map(|(_, name)| *name).collect()
+    /// Returns the names of the capabilities, or the numbers of those that are newer than [`NAMES`].
+    pub(crate) fn names(self) -> Vec<String> {
+        let numbers = (0..u64::BITS as usize).filter(|number| self.0 & (1 << number) != 0);
+        numbers.map(|number| NAMES.get(number).map_or_else(|| number.to_string(), |name| (*name).to_owned())).collect()
+    }
+
+    /// Returns the capabilities in either set.
+    #[must_use]
+    pub(crate) fn union(self, other: FileCapabilities) -> FileCapabilities {
+        FileCapabilities(self.0 | other.0)
+    }
+
+    /// Reports whether the set is empty.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// Returns the value of the extended attribute `security.capability` (`struct vfs_cap_data`, linux/capability.h).
@@ -85,11 +97,12 @@ impl FileCapabilities {
         value
     }
 
-    /// Parses an extended attribute. Returns `None` if the capabilities are not effective when the program starts.
+    /// Parses an extended attribute. Returns `None` if no capability is effective when the program starts.
     pub(crate) fn from_attribute(value: &[u8]) -> Option<FileCapabilities> {
         let word = |offset: usize| Some(u32::from_le_bytes(value.get(offset..offset + 4)?.try_into().ok()?));
         let high = word(12).unwrap_or_default();
-        (word(0)? & EFFECTIVE != 0).then_some(FileCapabilities(u64::from(word(4)?) | u64::from(high) << 32))
+        let permitted = FileCapabilities(u64::from(word(4)?) | u64::from(high) << 32);
+        (word(0)? & EFFECTIVE != 0 && !permitted.is_empty()).then_some(permitted)
     }
 }
 
@@ -99,12 +112,17 @@ mod tests {
 
     #[test]
     fn attributes_read_back_as_the_same_set() {
-        for names in [&["net_bind_service"][..], &["chown", "checkpoint_restore"], &[]] {
+        for names in [&["net_bind_service"][..], &["chown", "checkpoint_restore"]] {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             let set = FileCapabilities::from_names(&names).unwrap();
             assert_eq!(set.names(), names);
             assert_eq!(FileCapabilities::from_attribute(&set.to_attribute()), Some(set));
         }
+    }
+
+    #[test]
+    fn unknown_capabilities_are_numbers() {
+        assert_eq!(FileCapabilities(1 << 41 | 1).names(), ["chown", "41"]);
     }
 
     /// The value that `setcap cap_net_bind_service=+ep` writes.
@@ -116,6 +134,8 @@ mod tests {
         let not_effective = [&[0], &expected[1..]].concat();
         assert_eq!(FileCapabilities::from_attribute(&not_effective), None);
         assert_eq!(FileCapabilities::from_attribute(&expected[..6]), None);
+        let empty = [&expected[..4], &[0; 16]].concat();
+        assert_eq!(FileCapabilities::from_attribute(&empty), None);
         assert_eq!(FileCapabilities::from_names(&["cap_chown".to_owned()]), Err("cap_chown"));
     }
 }

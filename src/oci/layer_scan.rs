@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::capabilities::{self, FileCapabilities};
 use super::digest::{HashingReader, hex};
 use super::layer::decompress;
+use super::pax::{self, HeaderReader};
 use super::rootfs::{
     ElfFile, FileAttributes, FileContent, FsNode, LayerChange, LayerChanges, RegularFile, ScriptFile, file_name, join,
     normalize, parent,
@@ -58,9 +59,11 @@ pub(crate) fn scan(blob: impl Read, media_type: &str, temp_dir: &Utf8Path) -> io
 /// Reads the changes from an uncompressed layer, up to the end of the archive.
 fn read_changes(tar: impl Read, temp_dir: &Utf8Path) -> io::Result<LayerChanges> {
     let mut changes = LayerChanges::new();
+    let (tar, headers) = HeaderReader::new(tar);
     for entry in tar::Archive::new(tar).entries()? {
         check_interrupt().map_err(io::Error::other)?;
         let mut entry = entry?;
+        let pax_records = headers.pax_records(&entry);
         let change = match TarEntry::classify(&entry) {
             TarEntry::Metadata => continue,
             TarEntry::Whiteout(path, _) | TarEntry::File(path) if path.len() > MAX_PATH_LENGTH => {
@@ -69,7 +72,7 @@ fn read_changes(tar: impl Read, temp_dir: &Utf8Path) -> io::Result<LayerChanges>
             }
             TarEntry::Whiteout(path, change) => (path, change),
             TarEntry::File(path) => {
-                let change = read_file_entry(&path, &mut entry, temp_dir)?;
+                let change = read_file_entry(&path, &mut entry, &pax_records, temp_dir)?;
                 (path, change)
             }
         };
@@ -103,7 +106,12 @@ impl TarEntry {
 }
 
 /// Reads an entry that is not a whiteout.
-fn read_file_entry(path: &str, entry: &mut tar::Entry<'_, impl Read>, temp_dir: &Utf8Path) -> io::Result<LayerChange> {
+fn read_file_entry(
+    path: &str,
+    entry: &mut tar::Entry<'_, impl Read>,
+    pax_records: &[u8],
+    temp_dir: &Utf8Path,
+) -> io::Result<LayerChange> {
     let header = entry.header();
     // Treat empty fields as zero, like Go's archive/tar.
     let attributes = FileAttributes {
@@ -118,18 +126,13 @@ fn read_file_entry(path: &str, entry: &mut tar::Entry<'_, impl Read>, temp_dir: 
         tar::EntryType::Link => LayerChange::HardLink(normalize(&link_target(entry))),
         tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
             let size = entry.size();
-            let capabilities = read_capabilities(entry);
+            let attribute = pax::find_record(pax_records, capabilities::PAX_RECORD)?;
+            let capabilities = attribute.and_then(FileCapabilities::from_attribute);
             let content = read_content(path, size, entry, temp_dir)?;
             LayerChange::Put(FsNode::File(RegularFile { attributes, size, content, capabilities }))
         }
         _ => LayerChange::Put(FsNode::Other),
     })
-}
-
-fn read_capabilities(entry: &mut tar::Entry<'_, impl Read>) -> Option<FileCapabilities> {
-    let mut records = entry.pax_extensions().ok()??.flatten();
-    let record = records.find(|record| record.key() == Ok(capabilities::PAX_RECORD))?;
-    FileCapabilities::from_attribute(record.value_bytes())
 }
 
 fn link_target(entry: &tar::Entry<'_, impl Read>) -> String {
@@ -284,6 +287,51 @@ mod tests {
         let FileContent::Script(script) = content("run", b"#!/usr/bin/python3\nexec(x)\n") else { panic!() };
         assert!(script.commands.is_empty());
         assert_eq!(content("x", b""), FileContent::Other);
+    }
+
+    /// A tar archive with a file for each list of PAX records.
+    fn tar_with_records(files: &[&[(&str, &[u8])]]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (index, records) in files.iter().enumerate() {
+            builder.append_pax_extensions(records.iter().copied()).unwrap();
+            let mut header = tar::Header::new_ustar();
+            header.set_size(600);
+            header.set_cksum();
+            builder.append_data(&mut header, format!("file{index}"), &[0; 600][..]).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    /// The capabilities of the first file contain a line break.
+    #[test]
+    fn reads_capabilities_of_all_files() {
+        let sets = [&["dac_override", "fowner"][..], &["net_raw"], &["net_admin", "bpf"]];
+        let sets = sets.map(|names| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            FileCapabilities::from_names(&names).unwrap()
+        });
+        let values = sets.map(FileCapabilities::to_attribute);
+        assert!(values[0].contains(&b'\n'));
+        let files = values.each_ref().map(|value| [("comment", &b"1"[..]), (capabilities::PAX_RECORD, &value[..])]);
+        let tar = tar_with_records(&files.each_ref().map(|records| &records[..]));
+        let changes = read_changes(tar.as_slice(), Utf8Path::new("/none")).unwrap();
+        let found: Vec<_> = changes
+            .iter()
+            .map(|(_, change)| match change {
+                LayerChange::Put(FsNode::File(file)) => file.capabilities.unwrap(),
+                _ => panic!(),
+            })
+            .collect();
+        assert_eq!(found, sets);
+    }
+
+    #[test]
+    fn rejects_malformed_pax_records() {
+        let mut tar = tar_with_records(&[&[("comment", b"1")]]);
+        let record = tar.windows(13).position(|window| window == b"13 comment=1\n").unwrap();
+        tar[record] = b'2';
+        let error = read_changes(tar.as_slice(), Utf8Path::new("/none")).unwrap_err();
+        assert_eq!(error.to_string(), "malformed PAX record");
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub(crate) mod layer;
 pub(crate) mod layer_scan;
 pub(crate) mod layout;
 pub(crate) mod manifest;
+pub(crate) mod pax;
 pub(crate) mod reference;
 pub(crate) mod rootfs;
 pub(crate) mod transport;

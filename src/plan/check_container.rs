@@ -1,8 +1,6 @@
 //! Validates values for the Dockerfile and the image configuration, so that errors are reported before a builder or
 //! container runtime rejects them.
 
-use camino::Utf8PathBuf;
-
 use super::PlannedDirectory;
 use super::check_names::check_no_credentials;
 use crate::config::healthcheck::HealthcheckSetting;
@@ -30,7 +28,7 @@ fn check_config_values(settings: &Config, image: &str) -> Result<(), Failure> {
     // Without an entrypoint, the container runs `cmd`. A base's CMD is dropped together with its ENTRYPOINT.
     let has_no_entrypoint = settings.entrypoint.as_ref().is_some_and(Vec::is_empty);
     if has_no_entrypoint && settings.cmd.as_ref().is_none_or(Vec::is_empty) {
-        let message = format!("image '{image}': entrypoint is an empty list, and cmd does not name a program either");
+        let message = format!("image '{image}': entrypoint and cmd are both empty");
         return Err(Failure::new(Class::Config, message)
             .hint("set the program as the default command: cmd = [\"app\"]")
             .hint("or remove `entrypoint`, to run the binary"));
@@ -73,13 +71,13 @@ pub(crate) fn check_directory(directory: &PlannedDirectory, image: &str) -> Resu
 }
 
 fn check_path(path: &str, key: &str, image: &str) -> Result<(), Failure> {
-    let utf8_path = Utf8PathBuf::from(path);
-    if utf8_path.is_absolute() && utf8_path.components().all(|part| part.as_str() != "..") && !path.ends_with('/') {
+    let is_normalized = |rest: &str| rest.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if path.strip_prefix('/').is_some_and(is_normalized) {
         return Ok(());
     }
     let example = if key == "files.to" { "to = \"/etc/app/config.toml\"" } else { "path = \"/var/lib/app\"" };
     Err(Failure::new(Class::Config, format!("image '{image}': {key} '{path}' is not a valid path in the image"))
-        .hint(format!("use an absolute path without '..' or a trailing '/': {example}")))
+        .hint(format!("use an absolute path without '.', '..', '//' or a trailing '/': {example}")))
 }
 
 fn check_mode(mode: &str, path: &str, image: &str) -> Result<(), Failure> {
@@ -167,8 +165,8 @@ mod tests {
                 "build-env = { CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS = '-g' }",
                 "build-env 'CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS' is not valid",
             ),
-            ("entrypoint = []", "entrypoint is an empty list, and cmd does not name a program either"),
-            ("entrypoint = []\ncmd = []", "entrypoint is an empty list, and cmd does not name a program either"),
+            ("entrypoint = []", "entrypoint and cmd are both empty"),
+            ("entrypoint = []\ncmd = []", "entrypoint and cmd are both empty"),
         ] {
             let failure = check(&toml::from_str(config).unwrap(), "app").unwrap_err();
             assert_eq!(failure.to_string(), format!("image 'app': {message}"));

@@ -72,8 +72,8 @@ impl Checkout {
     pub(crate) fn no_repository_note(&self) -> Option<&'static str> {
         match self {
             Checkout::None => Some(
-                "not a git repository: images have no revision, and their creation date is 1970 \
-                 (set SOURCE_DATE_EPOCH to change it)",
+                "not a git repository: images get no revision label, and are dated 1970-01-01 (set SOURCE_DATE_EPOCH for \
+                 another date)",
             ),
             Checkout::Unborn | Checkout::Commit(_) => None,
         }

@@ -77,8 +77,7 @@ pub(crate) fn resolve_image_platform(
     let files = settings.files.clone().unwrap_or_default();
     check_files(image, &files, binaries)?;
     let directories = directories(image, settings, &files, binaries)?;
-    check_capabilities(image, settings, binaries)?;
-    let is_scratch = base == SCRATCH;
+    let is_scratch = base == SCRATCH && !has_own_base(&template);
     let build = build_settings(image, platform, libc, settings)?;
     let copy_libraries = settings.copy_libraries.unwrap_or_default() && !build.sysroot_packages.is_empty();
     if copy_libraries && is_scratch {
@@ -96,7 +95,7 @@ pub(crate) fn resolve_image_platform(
         template,
         files,
         directories,
-        capabilities: settings.capabilities.clone(),
+        capabilities: file_capabilities(image, settings, binaries)?,
         ca_certificates: ca_certificates(settings, is_scratch),
         has_default_ca_certificates: is_scratch && settings.ca_certificates.is_none(),
         timezones: settings.timezones.unwrap_or_default(),
@@ -144,9 +143,14 @@ fn choose_base(
     Ok(base.to_owned())
 }
 
-/// Returns an error if capabilities are unknown, or set for a binary that is not in the image.
-fn check_capabilities(image: &str, settings: &Config, binaries: &[Binary]) -> Result<(), Failure> {
+/// Returns the capabilities of binaries. Fails if one is unknown, or set for a binary that is not in the image.
+fn file_capabilities(
+    image: &str,
+    settings: &Config,
+    binaries: &[Binary],
+) -> Result<IndexMap<String, FileCapabilities>, Failure> {
     let failure = |problem: String| Failure::new(Class::Config, format!("image '{image}': capabilities: {problem}"));
+    let mut result = IndexMap::new();
     for (name, capabilities) in &settings.capabilities {
         if !binaries.iter().any(|binary| binary.name == *name) {
             let names = binaries.iter().map(|binary| binary.name.as_str());
@@ -156,14 +160,18 @@ fn check_capabilities(image: &str, settings: &Config, binaries: &[Binary]) -> Re
                 "binaries of the image",
             ));
         }
-        if let Err(unknown) = FileCapabilities::from_names(capabilities) {
+        let capabilities = FileCapabilities::from_names(capabilities).map_err(|unknown| {
             let short = unknown.to_ascii_lowercase();
-            return Err(failure(format!("unknown capability '{unknown}'"))
+            failure(format!("unknown capability '{unknown}'"))
                 .did_you_mean(short.trim_start_matches("cap_"), capabilities::NAMES.iter().copied())
-                .hint("list names from capabilities(7) in lower case and without CAP_, such as \"net_bind_service\""));
+                .hint("list names from capabilities(7) in lower case and without CAP_, such as \"net_bind_service\"")
+        })?;
+        // An empty list removes capabilities that are set for all images or all platforms.
+        if !capabilities.is_empty() {
+            result.insert(name.clone(), capabilities);
         }
     }
-    Ok(())
+    Ok(result)
 }
 
 /// Returns the directories to create. Fails if a directory is invalid, or has the same path as something else.
@@ -182,14 +190,18 @@ fn directories(
             owner: owner.clone().unwrap_or_else(|| user.to_owned()),
         };
         check_directory(&directory, image)?;
-        let is_taken = directories.iter().any(|other| other.path == *path)
-            || files.iter().any(|file| file.to == *path)
-            || binaries.iter().any(|binary| binary.path() == *path);
-        if is_taken {
-            let message = format!("image '{image}': directories: the path {path} is used twice");
-            return Err(
-                Failure::new(Class::Config, message).hint("list each path only once, in `files` or `directories`")
-            );
+        let other = if directories.iter().any(|other| other.path == *path) {
+            Some(("another directory", "list the path only once"))
+        } else if files.iter().any(|file| file.to == *path) {
+            Some(("a file", "list the path only once, in `files` or `directories`"))
+        } else if binaries.iter().any(|binary| binary.path() == *path) {
+            Some(("a binary", "use another path for the directory, such as path = \"/var/lib/app\""))
+        } else {
+            None
+        };
+        if let Some((other, hint)) = other {
+            let message = format!("image '{image}': a directory and {other} both have the path {path}");
+            return Err(Failure::new(Class::Config, message).hint(hint));
         }
         directories.push(directory);
     }
@@ -204,6 +216,20 @@ fn ca_certificates(settings: &Config, is_scratch: bool) -> Vec<CaSource> {
         None if is_scratch => vec![CaSource::Bundled],
         None => Vec::new(),
     }
+}
+
+/// Reports whether a custom template starts from a base image that it names itself. The configured base has no effect
+/// then.
+fn has_own_base(template: &Template) -> bool {
+    let Template::File(path) = template else { return false };
+    // Reading a named pipe would block. If the template is missing or not a file, rendering fails later.
+    if !path.is_file() {
+        return false;
+    }
+    let text = fs_err::read_to_string(path).unwrap_or_default();
+    let environment = minijinja::Environment::new();
+    let Ok(parsed) = environment.template_from_str(&text) else { return false };
+    !parsed.undeclared_variables(false).contains("base") && !text.contains("FROM scratch")
 }
 
 /// Returns an error if a file entry is invalid, or if it has the same path as a binary or another file.
@@ -261,8 +287,6 @@ fn explicit_keys(settings: &Config) -> Vec<String> {
         ("workdir", settings.workdir.is_some()),
         ("stop-signal", settings.stop_signal.is_some()),
         ("healthcheck", settings.healthcheck.is_some()),
-        ("timezones", settings.timezones.unwrap_or_default()),
-        ("ca-certificates", settings.ca_certificates.as_ref().is_some_and(|list| !list.0.is_empty())),
     ];
     let mut paths: Vec<String> = settings.env.keys().map(|name| format!("env.{name}")).collect();
     paths.extend(settings.labels.keys().map(|name| format!("labels.{name}")));
@@ -360,4 +384,27 @@ fn choose_template(settings: &Config, root: &Utf8Path) -> Result<Template, Failu
         _ => "debian",
     };
     Ok(Template::BuiltIn(built_in_template(by_base)?.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_may_name_their_own_base() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(dir.path()).unwrap().join("app.j2");
+        for (text, expected) in [
+            ("FROM debian AS {{ stage }}", true),
+            ("# base\nFROM debian AS {{ stage }}", true),
+            ("FROM {{ base }} AS {{ stage }}", false),
+            ("{% set from = base %}FROM {{ from }} AS {{ stage }}", false),
+            ("FROM scratch AS {{ stage }}", false),
+            ("{{", false),
+        ] {
+            fs_err::write(&path, text).unwrap();
+            assert_eq!(has_own_base(&Template::File(path.clone())), expected, "{text}");
+        }
+        assert!(!has_own_base(&Template::BuiltIn("debian")));
+    }
 }

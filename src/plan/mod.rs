@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use self::git_tags::{ComparedTag, Release};
 use crate::config::FileEntry;
@@ -39,6 +39,7 @@ use crate::config::choices::{Auditable, EngineChoice, LinkerChoice};
 use crate::config::healthcheck::HealthcheckSetting;
 use crate::config::policy::Policy;
 use crate::elf::linking::SymbolKind;
+use crate::oci::capabilities::FileCapabilities;
 use crate::oci::compression::Compression;
 use crate::platform::Platform;
 use crate::process;
@@ -247,8 +248,9 @@ pub(crate) struct ImagePlatform {
     pub template: Template,
     pub files: Vec<FileEntry>,
     pub directories: Vec<PlannedDirectory>,
-    /// Names of the capabilities that programs get when they start, by binary.
-    pub capabilities: IndexMap<String, Vec<String>>,
+    /// The capabilities that programs get when they start, by binary.
+    #[serde(serialize_with = "serialize_capabilities")]
+    pub capabilities: IndexMap<String, FileCapabilities>,
     /// Sources of the CA certificates to install. Empty if none are added.
     pub ca_certificates: Vec<CaSource>,
     /// Whether `ca_certificates` is the default rather than configured.
@@ -259,6 +261,14 @@ pub(crate) struct ImagePlatform {
     /// Whether to copy the libraries of `sysroot-packages` that the base lacks.
     pub copy_libraries: bool,
     pub container: ContainerConfig,
+}
+
+/// Serializes capabilities as lists of names.
+fn serialize_capabilities<S: Serializer>(
+    capabilities: &IndexMap<String, FileCapabilities>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(capabilities.iter().map(|(binary, capabilities)| (binary, capabilities.names())))
 }
 
 /// An empty directory to create in the image.

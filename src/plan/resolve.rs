@@ -121,8 +121,7 @@ pub(crate) fn resolve(
 fn resolve_images(inputs: &Inputs<'_>, notes: &mut Vec<String>) -> Result<Vec<Image>, Failure> {
     let Inputs { sources, request, .. } = *inputs;
     let selections = select_images(inputs.workspace, sources)?;
-    let settings: Vec<Config> =
-        selections.iter().map(|image| sources.image_config(&image.name, Some(&image.package.name))).collect();
+    let settings: Vec<Config> = selections.iter().map(|image| image_settings(image, inputs)).collect();
     let all_configured: BTreeSet<Platform> = settings.iter().flat_map(configured_platforms).collect();
     let mut images = Vec::new();
     for (selection, settings) in selections.into_iter().zip(settings) {
@@ -141,6 +140,20 @@ fn resolve_images(inputs: &Inputs<'_>, notes: &mut Vec<String>) -> Result<Vec<Im
         images.push(resolve_image(selection, &settings, &platforms, inputs, notes)?);
     }
     Ok(images)
+}
+
+/// Returns an image's settings, without capabilities that are set for all images and concern the binaries of others.
+fn image_settings(image: &ImageSelection<'_>, inputs: &Inputs<'_>) -> Config {
+    let Inputs { workspace, sources, .. } = *inputs;
+    let mut settings = sources.image_config(&image.name, Some(&image.package.name));
+    let is_in_workspace = |name: &String| workspace.packages.iter().any(|package| package.bins.contains(name));
+    let is_of_other_images = |name: &String| {
+        sources.workspace.capabilities.contains_key(name)
+            && is_in_workspace(name)
+            && !image.binaries.iter().any(|binary| binary.name == *name)
+    };
+    settings.capabilities.retain(|name, _| !is_of_other_images(name));
+    settings
 }
 
 /// Compares the commit's git tags with the versions of the images. If they differ, fails or returns a note. It is a note

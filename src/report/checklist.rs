@@ -4,6 +4,7 @@ use semver::Version;
 
 use super::build_report::{BinaryReport, ImageReport, PlatformReport};
 use super::{Report, TagOutcome};
+use crate::config::ca_certificates::CaSource;
 use crate::oci::digest::shorten_digest;
 use crate::plan::Commit;
 use crate::plan::tags::is_version;
@@ -34,6 +35,7 @@ impl Report {
             lines.push(checkbox(!tag.replaces_version(&image.package_version), &tag.description()));
         }
         lines.push(checkbox(true, &format!("compiled with rustc {} and {}", self.rust_version, self.tool)));
+        lines.extend(self.bundled_item(image));
         lines.push(String::new());
         lines.push("| platform | digest | size | linker | executables | libc | base |".to_owned());
         lines.push("|---|---|---|---|---|---|---|".to_owned());
@@ -46,6 +48,18 @@ impl Report {
             lines.extend(findings);
         }
         lines.join("\n")
+    }
+
+    /// Returns a checkbox with the versions of the data that is built into the tool and that the image contains.
+    fn bundled_item(&self, image: &ImageReport) -> Option<String> {
+        let mut data = Vec::new();
+        if image.platforms.iter().any(|platform| platform.ca_certificates.contains(&CaSource::Bundled)) {
+            data.push(format!("CA certificates of Mozilla ({})", self.bundled.ca_certificates));
+        }
+        if image.platforms.iter().any(|platform| platform.timezones) {
+            data.push(format!("time zones of IANA ({})", self.bundled.timezones));
+        }
+        (!data.is_empty()).then(|| checkbox(true, &format!("contains {}", data.join(" and "))))
     }
 }
 

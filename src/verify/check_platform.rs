@@ -104,7 +104,7 @@ fn check_health_check(
 fn check_capabilities(context: &ExecContext<'_>, path: &str) -> Option<Finding> {
     let names = context.file(path)?.1.capabilities?.names();
     let upper: Vec<String> = names.iter().map(|name| name.to_ascii_uppercase()).collect();
-    let reason = format!("has the capabilities {}, and does not start in containers without them", names.join(", "));
+    let reason = format!("requires {} to start", names.join(", "));
     let fix = format!(
         "run it with them, for example `docker run --cap-drop ALL --cap-add {}`, and allow this check",
         upper.join(" --cap-add ")

@@ -10,7 +10,7 @@ use crate::finding::{
     CPU_LEVEL, Finding, LIBRARY_MACHINE, LIBRARY_MISSING, LOADER_MISSING, LOADER_UNUSABLE, MIXED_LIBCS, NOT_EXECUTABLE,
     VERSION_MISSING, WRONG_FLOAT_ABI, WRONG_MACHINE,
 };
-use crate::oci::rootfs::{FileContent, RegularFile, file_name, parent};
+use crate::oci::rootfs::{FileContent, file_name, parent};
 use crate::platform::{FloatAbi, Libc};
 
 /// The libraries that a program needs, and the findings about them.
@@ -34,9 +34,8 @@ const MAX_LIBRARIES: usize = 2000;
 /// Checks the program at `path`, a real path in the image.
 pub(crate) fn check(context: &ExecContext<'_>, path: &str) -> ProgramLinkage {
     let mut linkage = ProgramLinkage { path: path.to_owned(), ..ProgramLinkage::default() };
-    let Some((_, RegularFile { content: FileContent::Program(program), attributes, .. })) = context.file(path) else {
-        return linkage;
-    };
+    let Some((_, file)) = context.file(path) else { return linkage };
+    let FileContent::Program(program) = &file.content else { return linkage };
     let Some(elf) = &program.elf else { return linkage };
     linkage.is_dynamic = elf.interpreter.is_some() || !elf.needed.is_empty();
     linkage.libraries.extend(elf.needed.iter().cloned());
@@ -59,7 +58,7 @@ pub(crate) fn check(context: &ExecContext<'_>, path: &str) -> ProgramLinkage {
     };
     match find_interpreter(context, requested, elf, &shown_path) {
         Ok(interpreter) => {
-            let interpreter = ElfInterpreter { secure_execution: context.gains_privileges(attributes), ..interpreter };
+            let interpreter = ElfInterpreter { secure_execution: context.gains_privileges(file), ..interpreter };
             check_libraries(context, path, elf, &interpreter, &mut linkage);
         }
         Err(finding) => linkage.findings.push(*finding),

@@ -160,10 +160,13 @@ impl<'a> ExecContext<'a> {
         attributes.mode & (bit >> shift) != 0
     }
 
-    /// Reports whether a program runs as another user or group because of its set-user-ID or set-group-ID bit.
-    pub(crate) fn gains_privileges(&self, attributes: &FileAttributes) -> bool {
+    /// Reports whether a program has privileges that its user does not have: those of another user or group, because of
+    /// its set-user-ID or set-group-ID bit, or capabilities.
+    pub(crate) fn gains_privileges(&self, file: &RegularFile) -> bool {
         let Some(user) = &self.user else { return false };
-        (attributes.mode & 0o4000 != 0 && attributes.uid != user.uid)
+        let attributes = &file.attributes;
+        (file.capabilities.is_some() && user.uid != 0)
+            || (attributes.mode & 0o4000 != 0 && attributes.uid != user.uid)
             || (attributes.mode & 0o2000 != 0 && attributes.gid != user.gid)
     }
 

@@ -109,11 +109,34 @@ fn template_that_ignores_settings_is_rejected() {
         ("labels = { 'a.b' = '1' }", ""),
         ("[platform.'linux/arm64']\nentrypoint = ['/a']", ""),
         ("healthcheck = { cmd = ['a'] }", "CMD [\"a\"]"),
+        ("", "COPY rootfs/etc/ssl /etc/ssl"),
+        ("cmd = []", ""),
+        ("timezones = true", "COPY system/usr/share/zoneinfo/Europe/Nowhere /z"),
     ]
     .map(|(config, lines)| refused(&with(config, lines), &[]));
     let above = "ARG BASE={{ base }}\nARG A=1\nFROM $BASE AS {{ stage }}\n{% include \"contents\" %}\n";
     let two = "template = 'app.j2'\nbase = 'one'\n[platform.'linux/arm64']\nbase = 'two'";
-    snapshot!(refusals, refused(&Project::with_config(two).file("app.j2", above), &[]));
+    let copies = "FROM {{ base }} AS {{ stage }}\nCOPY {{ platform }}/app /app\nCOPY rootfs/ /\n";
+    let copies_little = |config: &str, lines: &str| {
+        let config = format!("platforms = ['linux/amd64']\ntemplate = 'app.j2'\n{config}");
+        refused(&Project::with_config(&config).file("app.j2", &format!("{copies}{lines}\n")), &[])
+    };
+    let system = "COPY system /";
+    let incomplete = [
+        copies_little("", ""),
+        copies_little("ca-certificates = ['host']", "COPY rootfs/etc /etc"),
+        copies_little("timezones = true\nca-certificates = false", ""),
+        copies_little("directories = [{ path = '/data' }]", system),
+        copies_little(
+            "directories = [{ path = '/data' }]",
+            &format!("{system}\nCOPY linux/amd64/directories/0/content /"),
+        ),
+        copies_little(
+            "files = [{ from = 'src', to = '/s', owner = '7' }]",
+            &format!("{system}\nCOPY linux/amd64/files/0/src /s"),
+        ),
+    ];
+    snapshot!(refusals, incomplete, refused(&Project::with_config(two).file("app.j2", above), &[]));
 
     Project::with_config("template = 'app.j2'").file("app.j2", above).run(&["plan"]).finish();
     // A template may omit settings that have defaults, and may override configured values.
@@ -121,6 +144,8 @@ fn template_that_ignores_settings_is_rejected() {
     with("user = '1'\nenv = { A = '1' }", "USER 0\nENV A=2").run(&["plan"]).finish();
     let copies = "COPY rootfs/etc /x/\nCOPY linux/amd64/files/0/src/main.rs /m";
     with("files = [{ from = 'src', to = '/s' }]\nplatforms = ['linux/amd64']", copies).run(&["plan"]).finish();
+    with("cmd = []", "CMD []").run(&["plan"]).finish();
+    with("timezones = true", "COPY system/usr/share/zoneinfo/Europe /z").run(&["plan"]).finish();
     with("user = '1'\nlabels = { a = 'b' }", "{% include \"config\" %}").run(&["plan"]).finish();
 }
 

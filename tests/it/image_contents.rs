@@ -1,11 +1,11 @@
-//! What the configuration puts into images: files such as CA certificates and time zones,
-//! directories, capabilities, and commands.
+//! Tests of image contents: CA certificates, time zones, owners, directories, capabilities and commands.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 use crate::support::base_image::{BaseStyle, Entry, base_image, tar_of};
 use crate::support::snapshot::snapshot;
@@ -62,10 +62,10 @@ fn blob(layout: &Path, descriptor: &Value) -> Vec<u8> {
 /// Returns the config and the files of the built image's first platform. Later layers win.
 fn built(project: &Project) -> (Value, BTreeMap<String, ImageFile>) {
     let layout = project.path().join("target/multiarch/app/oci");
-    let json = |bytes: &[u8]| -> Value { serde_json::from_slice(bytes).unwrap() };
-    let index = json(&std::fs::read(layout.join("index.json")).unwrap());
-    let index = json(&blob(&layout, &index["manifests"][0]));
-    let manifest = json(&blob(&layout, &index["manifests"][0]));
+    let parse = |bytes: &[u8]| -> Value { serde_json::from_slice(bytes).unwrap() };
+    let index = parse(&std::fs::read(layout.join("index.json")).unwrap());
+    let index = parse(&blob(&layout, &index["manifests"][0]));
+    let manifest = parse(&blob(&layout, &index["manifests"][0]));
     let mut files = BTreeMap::new();
     for layer in manifest["layers"].as_array().unwrap() {
         let layer = blob(&layout, layer);
@@ -84,7 +84,7 @@ fn built(project: &Project) -> (Value, BTreeMap<String, ImageFile>) {
             files.insert(path, ImageFile { mode, owner, content, capabilities });
         }
     }
-    (json(&blob(&layout, &manifest["config"])), files)
+    (parse(&blob(&layout, &manifest["config"])), files)
 }
 
 /// Builds an image for linux/amd64 with a configuration, and returns its files.
@@ -106,7 +106,7 @@ fn scratch_images_do_not_depend_on_the_machines_ca_certificates() {
         let build = ["build", "--platform", "linux/amd64", "--message-format", "json"];
         let built = run(&project, &build).env("SSL_CERT_FILE", project.path().join(store)).finish();
         let report: Value = serde_json::from_str(&built.stdout).unwrap();
-        assert_eq!(report["images"][0]["platforms"][0]["ca_certificates"], serde_json::json!(["bundled"]));
+        assert_eq!(report["images"][0]["platforms"][0]["ca_certificates"], json!(["bundled"]));
         assert!(report["bundled"]["ca_certificates"].as_str().unwrap().starts_with("webpki-root-certs 1."));
         report["images"][0]["digest"].clone()
     };
@@ -149,23 +149,32 @@ fn ca_certificates_are_added_to_a_base_only_if_configured() {
 
 #[test]
 fn invalid_ca_certificates_are_rejected_before_compiling() {
-    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"contents\" %}\n{% include \"config\" %}\n";
+    let outside = Project::empty();
     let seen = [
         "ca-certificates = 'bundled'",
         "ca-certificates = ['hots']",
         "ca-certificates = ['Cargo.toml']",
+        "ca-certificates = ['ca.der']",
+        "ca-certificates = ['src']",
+        "ca-certificates = ['/etc/passwd']",
+        "ca-certificates = ['link.pem']",
         "ca-certificates = ['broken.pem']",
         "platform.'linux/arm64' = { ca-certificates = false }",
-        "template = 'my.j2'\nca-certificates = ['bundled']",
     ]
     .map(|config| {
-        let project = Project::with_config(config).file("my.j2", template);
+        let project = Project::with_config(config);
         let project = project.file("broken.pem", &PRIVATE_CA.replace("MII", "?"));
+        std::fs::write(project.path().join("ca.der"), &TLS_SERVER_ROOT_CERTS[0]).unwrap();
+        std::fs::write(outside.path().join("ca.pem"), PRIVATE_CA).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("ca.pem"), project.path().join("link.pem")).unwrap();
         run(&project, &["build"]).fails(3).finish().stderr_lacks("Compiling")
     });
     let no_store = Project::with_config("ca-certificates = ['host']");
     let no_store = run(&no_store, &["plan"]).env("SSL_CERT_FILE", "/dev/null").fails(3).finish();
-    snapshot!(seen, no_store);
+    // Certificates of which only a part can be read are an error, too.
+    let partial = Project::with_config("ca-certificates = ['host']");
+    let partial = run(&partial, &["plan"]).env("SSL_CERT_DIR", "/none").fails(3).finish();
+    snapshot!(seen, no_store, partial);
 }
 
 #[test]
@@ -215,12 +224,39 @@ fn files_and_directories_have_the_configured_owner_and_mode() {
 }
 
 #[test]
+fn directories_may_be_nested_or_exist_in_the_base() {
+    let registry = FakeRegistry::storing();
+    let layer = [("data/", Entry::Dir(0o755)), ("data/old", Entry::File(b"old", 0o600))];
+    let style = BaseStyle { docker: false, index: true, compression: "gzip" };
+    base_image(&registry, "base", "1", &["linux/amd64"], &tar_of(&layer), style);
+    let files = files_with(&format!(
+        "base = '{}/base:1'\ndirectories = [{{ path = '/data', mode = '0700', owner = '7' }}, \
+         {{ path = '/outer' }}, {{ path = '/outer/inner', mode = '0700', owner = '7' }}, \
+         {{ path = '/reversed/inner', mode = '0700' }}, {{ path = '/reversed', mode = '0711', owner = '7' }}]",
+        registry.host
+    ));
+    for (path, mode, owner) in [
+        ("data", 0o700, (7, 7)),
+        ("data/old", 0o600, (0, 0)),
+        ("outer", 0o755, (65532, 65532)),
+        ("outer/inner", 0o700, (7, 7)),
+        ("reversed", 0o711, (7, 7)),
+        ("reversed/inner", 0o700, (65532, 65532)),
+    ] {
+        assert_eq!((files[path].mode, files[path].owner), (mode, owner), "{path}");
+    }
+    assert_eq!(files["data/old"].text(), "old");
+}
+
+#[test]
 fn invalid_owners_and_directories_are_rejected() {
     let seen = [
         "files = [{ from = 'src', to = '/src', owner = 'a b' }]",
         "files = [{ from = 'src', to = '/src', owner = 'nobody' }]",
         "directories = [{ path = 'data' }]",
         "directories = [{ path = '/' }]",
+        "directories = [{ path = '/data/.' }]",
+        "directories = [{ path = '/data//x' }]",
         "directories = [{ path = '/data', mode = 'rwx' }]",
         "directories = [{ path = '/data' }, { path = '/data', mode = '0700' }]",
         "directories = [{ path = '/usr/local/bin/app' }]",
@@ -240,6 +276,34 @@ fn programs_have_the_configured_capabilities() {
     assert_eq!(files["usr/local/bin/app"].capabilities.as_deref(), Some(&expected[..]));
     assert!(files.values().filter(|file| file.capabilities.is_some()).count() == 1);
     assert_eq!(files_with("")["usr/local/bin/app"].capabilities, None);
+}
+
+/// Capabilities of a higher level can be replaced or removed for an image or a platform. Those for all images may name
+/// binaries of other images.
+#[test]
+fn capabilities_can_differ_between_images_and_platforms() {
+    let config = "platforms = ['linux/amd64', 'linux/arm64']\n\
+        capabilities = { app = ['net_bind_service'], other = ['net_raw', 'chown'] }\n\
+        [images.app]\nbins = ['app']\n[images.app.platform.'linux/arm64'.capabilities]\napp = []\n\
+        [images.other]\nbins = ['other']\n[images.other.platform.'linux/arm64'.capabilities]\nother = ['bpf']\n\
+        [images.both]\nbins = ['app', 'other']\ncapabilities = { other = [] }";
+    let project = Project::with_config(config).file("src/bin/other.rs", "fn main() {}");
+    let planned = run(&project, &["plan", "--message-format", "json"]).finish();
+    let plan: Value = serde_json::from_str(&planned.stdout).unwrap();
+    let capabilities = |image: usize, platform: usize| &plan["images"][image]["platforms"][platform]["capabilities"];
+    assert_eq!(*capabilities(0, 0), json!({ "app": ["net_bind_service"] }));
+    assert_eq!(*capabilities(0, 1), json!({}));
+    assert_eq!(*capabilities(1, 0), json!({ "other": ["chown", "net_raw"] }));
+    assert_eq!(*capabilities(1, 1), json!({ "other": ["bpf"] }));
+    assert_eq!(*capabilities(2, 0), json!({ "app": ["net_bind_service"] }));
+
+    // Those of a single image may not.
+    let config = "[images.app]\nbins = ['app']\ncapabilities = { other = ['net_raw'] }";
+    let project = Project::with_config(config).file("src/bin/other.rs", "fn main() {}");
+    run(&project, &["plan"])
+        .fails(3)
+        .finish()
+        .stderr_has(&["image 'app': capabilities: the image has no binary 'other'"]);
 }
 
 #[test]

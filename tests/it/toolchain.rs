@@ -26,7 +26,6 @@ fn bare() -> Fakes {
 fn linker_is_found_on_path() {
     let gcc = || bare().program("aarch64-linux-gnu-gcc", "exit 1");
     let zig = |tools: Fakes| tools.program("zig", "[ \"$*\" = version ] && echo 0.15.2");
-    let zig = |tools: Fakes| tools.program("zig", "[ \"$*\" = version ] && echo 0.15.2");
     // zig can be installed as the Python package `ziglang`.
     let package = zig(Fakes::new());
     let print_dir = format!("echo \"$@\" >> $0.log; [ \"$1\" = -c ] && echo {}", package.path().display());

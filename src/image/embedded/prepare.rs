@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
@@ -14,7 +14,6 @@ use crate::error::{Class, Failure};
 use crate::image::bases::{BaseImage, PulledBases};
 use crate::image::build_context::{self, StagedContext};
 use crate::image::scratch_check;
-use crate::oci::capabilities::FileCapabilities;
 use crate::oci::rootfs::RootFs;
 use crate::plan::{Binary, BuildSettings, Image, ImagePlatform};
 use crate::platform::Platform;
@@ -191,25 +190,22 @@ fn evaluate(
     let pending = PendingSources { is_binary: &|path| source.is_binary(path), libraries: libraries.as_deref() };
     let mut layers = plan_layers(&stage.copies, &staged.dir, &pending, &mut rootfs, source_date_epoch)
         .with_context(|| format!("image '{}'", image.name))?;
-    set_capabilities(platform, &mut layers)?;
+    set_capabilities(platform, &mut layers);
     let is_from_scratch = base.is_none() && stage.from == "scratch";
     Ok(EvaluatedStage { stage, layers, rootfs, is_from_scratch })
 }
 
 /// Adds the configured capabilities to the layers of binaries.
-fn set_capabilities(platform: &ImagePlatform, layers: &mut [PlannedLayer]) -> Result<()> {
+fn set_capabilities(platform: &ImagePlatform, layers: &mut [PlannedLayer]) {
     for (binary, copied) in platform.binaries.iter().zip(render::copied_binaries(platform)) {
-        let Some(names) = platform.capabilities.get(&binary.name).filter(|names| !names.is_empty()) else { continue };
-        let capabilities =
-            FileCapabilities::from_names(names).map_err(|name| anyhow!("unknown capability '{name}'"))?;
+        let Some(capabilities) = platform.capabilities.get(&binary.name) else { continue };
         for layer in layers.iter_mut() {
             let Some(planned) = layer.binary.as_ref().filter(|planned| planned.source == copied.source) else {
                 continue;
             };
             if let Some(entry) = layer.entries.get_mut(&planned.target) {
-                entry.capabilities = Some(capabilities);
+                entry.capabilities = Some(*capabilities);
             }
         }
     }
-    Ok(())
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use oci_spec::image::ImageConfiguration;
 
 use crate::error::{Class, Failure};
+use crate::oci::capabilities::FileCapabilities;
 use crate::oci::rootfs::{RootFs, file_name};
 use crate::platform::Platform;
 use crate::process;
@@ -24,6 +25,8 @@ pub(crate) struct SmokeCommand {
     /// Absolute path of the working directory.
     pub workdir: String,
     pub user: Option<User>,
+    /// Capabilities without which the kernel does not start the programs.
+    pub capabilities: FileCapabilities,
 }
 
 impl SmokeCommand {
@@ -61,7 +64,10 @@ impl SmokeCommand {
         }
         let is_single_program =
             matches!(chain.programs.as_slice(), [only] if only.path == program.trim_start_matches('/'));
-        Ok(SmokeCommand { words, program, is_single_program, env, workdir: context.workdir(), user: context.user })
+        let capabilities = chain.programs.iter().filter_map(|started| context.file(&started.path)?.1.capabilities);
+        let capabilities = capabilities.fold(FileCapabilities::default(), FileCapabilities::union);
+        let (workdir, user) = (context.workdir(), context.user);
+        Ok(SmokeCommand { words, program, is_single_program, env, workdir, user, capabilities })
     }
 
     /// Formats the command for messages, such as `app --version`.

@@ -5,6 +5,7 @@ use camino::Utf8Path;
 
 use super::run::{Attempt, FinishedRun, run_command};
 use crate::image::load::load_platform;
+use crate::oci::capabilities::FileCapabilities;
 use crate::oci::layout::Layout;
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt};
@@ -18,6 +19,8 @@ pub(crate) struct DockerRun<'a> {
     pub platform: Platform,
     /// Arguments to the entrypoint.
     pub arguments: &'a [String],
+    /// Capabilities that the programs require.
+    pub capabilities: FileCapabilities,
     /// Whether Docker's kernel may be unable to run programs for the platform.
     pub may_lack_emulation: bool,
     /// Directory for a temporary archive.
@@ -51,6 +54,7 @@ impl DockerRun<'_> {
         }
         let cmd = Cmd::new("docker")
             .args(["run", "--rm", "--name", container, "--platform", self.platform.name()])
+            .args(self.capabilities.names().iter().flat_map(|name| ["--cap-add".to_owned(), name.to_ascii_uppercase()]))
             .args(["--network", "none", "--pull", "never", reference])
             .args(self.arguments);
         Ok(Attempt::Finished(run_command(&cmd, ui)?))

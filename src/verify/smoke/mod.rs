@@ -146,7 +146,8 @@ impl ImageRun<'_> {
             Runner::Docker { emulated } => {
                 let may_lack_emulation = *emulated && !self.host.emulated.contains(&platform);
                 let (image, layout, arguments) = (self.image.name.as_str(), self.layout, self.arguments);
-                DockerRun { image, layout, platform, arguments, may_lack_emulation, dir }.run(self.ui)?
+                let capabilities = command.capabilities;
+                DockerRun { image, layout, platform, arguments, capabilities, may_lack_emulation, dir }.run(self.ui)?
             }
             Runner::Isolated { isolation, .. } => {
                 Attempt::Finished(run(chroot::isolated_command(&unpack()?, command, *isolation, false))?)

@@ -27,3 +27,14 @@ fn program_has_its_capabilities_unless_the_container_drops_them() {
     let added = ["run", "--rm", "--cap-drop", "ALL", "--cap-add", "NET_BIND_SERVICE", &image];
     assert_eq!(run("docker", &added), net_bind_service);
 }
+
+/// Docker does not grant this capability by default, so the program would not start without `--cap-add`.
+#[test]
+#[ignore = "run by scripts/test"]
+fn smoke_runs_grant_the_capabilities_of_the_program() {
+    let config = "platforms = ['linux/amd64']\ncapabilities = { app = ['net_admin'] }\nsmoke = []";
+    let project = Project::with_config(config).file("src/main.rs", MAIN);
+    let registry = format!("{}/smoke-capabilities", open_registry());
+    let published = project.run(&["publish", "--registry", &registry]).finish();
+    published.stderr_has(&["for linux/amd64, in Docker: CapEff:\t0000000000001000"]);
+}

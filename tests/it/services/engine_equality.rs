@@ -116,11 +116,16 @@ fn settings() -> Value {
             { "from": "over", "to": "/var" },
             { "from": "data", "to": "/srv/owned", "owner": "7" },
         ],
-        // `/home` exists in the base.
+        // `/etc`, which contains files, and `/home` exist in the base.
         "directories": [
             { "path": "/new/deep/directory" },
             { "path": "/new/deep/other", "mode": "1777", "owner": "0:7" },
             { "path": "/home", "mode": "0700", "owner": "7:8" },
+            { "path": "/etc", "owner": "7:8" },
+            { "path": "/outer" },
+            { "path": "/outer/inner", "mode": "0700", "owner": "7" },
+            { "path": "/reversed/inner", "mode": "0700" },
+            { "path": "/reversed", "mode": "0711", "owner": "7" },
         ],
         "ca-certificates": ["bundled"],
         "timezones": true,
@@ -158,6 +163,11 @@ fn engines_agree_on_built_in_templates() {
         let settings = json!({ "base": base, "entrypoint": [], "cmd": ["/usr/local/bin/app"] });
         compare(&project(&settings), name, &platforms);
     }
+    // The base has a CMD.
+    compare(&project(&json!({ "base": base, "cmd": [] })), "no-arguments", &platforms);
+    let template = "FROM {{ base }} AS {{ stage }}\n{% include \"config\" %}\n{% include \"contents\" %}\n";
+    let settings = json!({ "base": base, "template": "my.j2", "cmd": [] });
+    compare(&project(&settings).file("my.j2", template), "no-arguments-template", &platforms);
 }
 
 #[test]

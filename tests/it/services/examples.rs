@@ -14,6 +14,8 @@ use crate::support::{Finished, Project};
 /// The platforms, with Rust's names for their architectures.
 const PLATFORMS: [(&str, &str); 2] = [("linux/amd64", "x86_64"), ("linux/arm64", "aarch64")];
 
+const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// Publishes an example and returns its reference, such as `repository:tag@sha256:…`. All tests share the target
 /// directory, so that dependencies are compiled only once.
 fn published(name: &str, more: &[&str]) -> (String, Finished) {
@@ -102,7 +104,7 @@ fn service() {
         assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
         assert_eq!(container.inspect("{{.State.ExitCode}} {{.Config.User}}"), "0 65532:65532");
 
-        let ca_mount = format!("{}:/etc/ssl/certs/ca-certificates.crt:ro", tls.path().join("ca.pem").display());
+        let ca_mount = format!("{}:{CA_BUNDLE}:ro", tls.path().join("ca.pem").display());
         let container = Container::start(platform, &reference, &[&options[..], &["--volume", &ca_mount]].concat());
         container.request("/", tls.path(), &wait);
         let answer = container.request("/upstream", tls.path(), &[]);
@@ -153,6 +155,9 @@ fn sqlite() {
 #[ignore = "run by scripts/test"]
 fn workspace() {
     let registry = format!("{}/workspace", open_registry());
+    // Published through an address that does not count as a loopback address, so that the version is protected.
+    let (_, port) = open_registry().rsplit_once(':').map(|(host, port)| (host.to_owned(), port.to_owned())).unwrap();
+    let (host, publish_to) = (format!("0.0.0.0:{port}"), format!("0.0.0.0:{port}/workspace"));
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/workspace");
     let project = Project::empty();
     run("cp", &["-r", &format!("{example}/."), project.path().to_str().unwrap()]);
@@ -162,8 +167,9 @@ fn workspace() {
     assert!(config.contains(original), "the example uses a different base image");
     let project = project.file("multiarch.toml", &config.replace(original, &base));
 
-    let args = ["publish", "--registry", &registry, "--message-format", "json"];
-    let finished = project.run(&args).finish();
+    // The registry may contain images of an earlier run.
+    let args = ["publish", "--registry", &publish_to, "--insecure-registry", &host, "--message-format", "json"];
+    let finished = project.run(&[&args[..], &["--allow-overwrite"]].concat()).finish();
     let report: Value = serde_json::from_str(&finished.stdout).unwrap();
     let names: Vec<&str> =
         report["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect();
@@ -179,6 +185,9 @@ fn workspace() {
         let level = if platform == "linux/arm64" { "debug" } else { "info" };
         assert_eq!(core, format!("starting core\ncore on {architecture}, level {level}: hello"));
         assert_eq!(docker_run(platform, &image("core"), &["ctl"]), format!("starting ctl\nctl on {architecture}"));
+        let files = "starting stat\n65532:65532 644\n65532:65532 755\n0:0 644\n0:0 644";
+        let stat = ["stat", "-c", "%u:%g %a", "/config/greeting.txt", "/data", CA_BUNDLE, "/usr/share/zoneinfo/UTC"];
+        assert_eq!(docker_run(platform, &image("core"), &stat), files);
         // The template's RUN instruction ran for each platform.
         let worker = docker_run(platform, &image("worker"), &[]);
         assert_eq!(worker, format!("worker on {architecture}, built for {platform}"));
@@ -186,6 +195,12 @@ fn workspace() {
         assert_eq!(docker_run(platform, &image("ctl"), &[]), format!("ctl on {architecture}"));
         assert_eq!(docker_run(platform, &image("ctl"), &["ctl"]), format!("ctl on {architecture}"));
     }
+    // The kernel does not start `core` without its capability.
+    let no_capabilities = ["run", "--rm", "--cap-drop", "ALL", "--platform", "linux/amd64", &image("core")];
+    let refused = Command::new("docker").args(no_capabilities).output().unwrap();
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && stderr.to_lowercase().contains("operation not permitted"), "{stderr}");
+
     let core = container_config(&image("core"), "linux/arm64");
     assert_eq!(core["Labels"]["example.tier"], "backend");
     assert_eq!(core["ExposedPorts"], json!({ "9120/tcp": {} }));
@@ -195,6 +210,17 @@ fn workspace() {
         let tags = ["0.3.0", "0.3", "latest"].map(|tag| digest(&format!("{registry}/{name}:{tag}")));
         assert!(tags[0].is_some() && tags.iter().all(|digest| *digest == tags[0]), "{name} {tags:?}");
     }
+    assert_immutable(project, &args, &image("core"));
+}
+
+/// Checks that a version can be published again, but not with other contents.
+fn assert_immutable(project: Project, args: &[&str], reference: &str) {
+    let published = digest(reference);
+    project.run(args).finish();
+    assert_eq!(digest(reference), published);
+    let project = project.file("config/greeting.txt", "changed\n");
+    project.run(args).fails(7).finish().stderr_has(&["core:0.3.0", "--allow-overwrite"]);
+    assert_eq!(digest(reference), published);
 }
 
 fn container_config(reference: &str, platform: &str) -> Value {

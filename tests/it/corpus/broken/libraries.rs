@@ -187,6 +187,15 @@ fn searched() -> Vec<Case> {
             finding("MA030", "libgreet.so"),
         ),
         broken(
+            "a program with a capability ignores LD_LIBRARY_PATH",
+            slim_with(&greets_glibc(&[]), vec![in_opt(), program("cap", &greets_glibc(&[])).with_capability()])
+                .entrypoint(&["/cap"])
+                .user("app")
+                .env(&["LD_LIBRARY_PATH=/opt/lib"]),
+            finding("MA030", "libgreet.so"),
+        )
+        .and(finding("MA044", "/cap")),
+        broken(
             "a musl program with its library in a glibc directory",
             on(alpine("amd64"), &musl_app())
                 .layer([file("usr/lib/x86_64-linux-gnu/libgreet.so", &libgreet_of("amd64"))]),
