@@ -60,8 +60,8 @@ fn print_target_args(target: &str, config: Option<String>) -> Result<()> {
     let wrapper = cargo_zigbuild::zig::prepare_zig_linker_with_cli_config(target, &cargo_config, &config, None)?;
     let script = fs_err::read_to_string(&wrapper.cc)?;
     let args = script.split_once(" zig cc -- ").and_then(|(_, args)| args.trim_end().strip_suffix(" \"$@\""));
-    println!("{}", args.with_context(|| format!("unexpected script of cargo-zigbuild: {}", wrapper.cc.display()))?);
-    Ok(())
+    let args = args.with_context(|| format!("unexpected script of cargo-zigbuild: {}", wrapper.cc.display()))?;
+    Ok(Ui::new(0, Color::Auto).data(args)?)
 }
 
 /// Runs `zig cc` or `zig c++` with adapted arguments, and removes debug information from the output if they request it.
