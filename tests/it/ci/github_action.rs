@@ -5,25 +5,31 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::runner::{Forge, JobResult, Runner};
+use super::runner::{Event, Forge, JobResult, Runner};
 use crate::support::{Fakes, Project};
 
 /// Returns a workflow that uses the action, like the one in the README.
 pub fn workflow(with: &str) -> String {
     format!(
-        "on: push
+        "name: action
+on: push
+permissions: {{}}
 defaults:
   run:
     shell: bash
 jobs:
   publish:
     runs-on: ubuntu-24.04
+    permissions:
+      contents: read
     outputs:
       refs: ${{{{ steps.multiarch.outputs.refs }}}}
       digests: ${{{{ steps.multiarch.outputs.digests }}}}
       report: ${{{{ steps.multiarch.outputs.report }}}}
     steps:
-      - uses: actions/checkout@v5
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
+        with:
+          persist-credentials: false
       - id: multiarch
         uses: ./
         with:
@@ -35,7 +41,7 @@ jobs:
 }
 
 pub fn run(repository: &Project, registry: &str, with: &str) -> (JobResult, String) {
-    let runner = Runner::new(Forge { repository, owner: "Team", registry, user: "me", password: "token" });
+    let runner = Runner::new(Forge { repository, owner: "Team", registry, user: "me", password: "token" }, Event::Tag);
     let workflow = workflow(with);
     let workflow: Value = serde_saphyr::from_str(&workflow).unwrap_or_else(|error| panic!("{error}\n{workflow}"));
     let mut jobs = runner.run(&workflow);
