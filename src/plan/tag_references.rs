@@ -87,7 +87,8 @@ pub(crate) fn destination(references: &[TagReference], name: &str) -> Result<Des
     if repositories.is_empty() {
         let example = references.first().map(|first| first.text_for_image(name)).unwrap_or_default();
         return Err(Failure::new(Class::Config, format!("no tag names a repository of image '{name}'"))
-            .hint(format!("add one: `--tag {example}`"))
+            .hint(format!("add one that ends with the image's name: `--tag {example}`"))
+            .hint("or name the image after its repository in the configuration: [images.NAME]")
             .hint("or select the images to publish: `--package NAME` or `--bin NAME`"));
     }
     if pairs.len() != repositories.len() * tags.len() {
@@ -166,7 +167,7 @@ mod tests {
         let different = destination(&all, "app").unwrap_err();
         assert_eq!(different.to_string(), "image 'app' has different tags in ghcr.io/you/app and you/app");
         let none = destination(&all, "cli").unwrap_err();
-        assert_eq!(none.hints()[0], "add one: `--tag ghcr.io/you/cli:1`");
+        assert_eq!(none.hints()[0], "add one that ends with the image's name: `--tag ghcr.io/you/cli:1`");
         let invalid = references(&["https://ghcr.io/app:1"]).unwrap();
         assert!(destination(&invalid, "app").is_err());
     }

@@ -192,7 +192,7 @@ impl<'a> Machine<'a> {
 }
 
 /// Parses `name=value` lines, and `name<<END` blocks that end with the line `END`.
-fn assignments(text: &str) -> Vec<(String, String)> {
+pub fn assignments(text: &str) -> Vec<(String, String)> {
     let (mut found, mut lines) = (Vec::new(), text.lines());
     while let Some(line) = lines.next() {
         let (name, value) = match line.split_once("<<") {

@@ -68,14 +68,26 @@ fn write_workflows(dir: &Path) -> Vec<PathBuf> {
         }
     }
     let with = "          command: build\n          args: --platform linux/arm64\n";
-    for (name, text) in
-        [("action.yml", crate::ci::workflow_with_action(with)), ("matrix.yml", crate::ci::workflow_with_matrix())]
-    {
+    for (name, text) in [
+        ("action.yml", crate::ci::workflow_with_action(with)),
+        ("matrix.yml", crate::ci::workflow_with_matrix()),
+        ("documented-action.yml", job_with_steps(&crate::docs::block("action").text)),
+        ("documented-migration.yml", job_with_steps(&crate::docs::block("migrated").text)),
+    ] {
         let path = dir.join(name);
         std::fs::write(&path, text).unwrap();
         paths.push(path);
     }
     paths
+}
+
+/// Returns a workflow with the steps of a job from the book.
+fn job_with_steps(steps: &str) -> String {
+    let steps = steps.replace("OWNER/cargo-multiarch@COMMIT", &format!("owner/cargo-multiarch@{}", "0".repeat(40)));
+    format!(
+        "name: job\non: pull_request\npermissions: {{}}\njobs:\n  job:\n    runs-on: ubuntu-24.04\n    permissions:\n      \
+         contents: read\n    steps:\n{steps}"
+    )
 }
 
 #[test]
