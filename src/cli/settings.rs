@@ -6,7 +6,7 @@ use clap::{Arg, Args};
 use indexmap::IndexMap;
 
 use super::policy::PolicyArgs;
-use super::value_parsers::{non_empty, parse_build_arg, parse_platform};
+use super::value_parsers::{non_empty, parse_build_arg, parse_name_and_value, parse_platform};
 use crate::config::choices::{EngineChoice, LinkerChoice};
 use crate::config::{Config, OneOrMany};
 use crate::plan::{PlanRequest, Selection};
@@ -49,7 +49,8 @@ pub(crate) struct SettingsArgs {
     platforms: Vec<Platform>,
     /// Publish these tags [default: {{version}},latest]
     ///
-    /// Tags are templates that can use version, major, minor, patch, pre, git.sha, git.short, git.tag and git.branch.
+    /// Tags are templates that can use version, major, minor, patch, pre, git.sha, git.short, git.tag and git.branch. A tag
+    /// may name its repository, as in ghcr.io/you/app:1.2.3 for the image app, which replaces the registry.
     #[arg(
         short,
         long = "tag",
@@ -72,6 +73,26 @@ pub(crate) struct SettingsArgs {
         help_heading = "Image"
     )]
     allow_tag_mismatch: bool,
+    /// Label for the images, in addition to those of the configuration
+    #[arg(
+        long = "label",
+        value_name = "NAME=VALUE",
+        value_parser = parse_name_and_value,
+        hide_short_help = true,
+        help_heading = "Image"
+    )]
+    labels: Vec<(String, String)>,
+    /// Annotation for the images, in addition to those of the configuration
+    ///
+    /// The prefix index: or manifest: limits an annotation to the index or to the platforms' manifests.
+    #[arg(
+        long = "annotation",
+        value_name = "NAME=VALUE",
+        value_parser = parse_name_and_value,
+        hide_short_help = true,
+        help_heading = "Image"
+    )]
+    annotations: Vec<(String, String)>,
     /// Base image [default: the template's base image, or scratch]
     #[arg(long, value_name = "REFERENCE", env = "MULTIARCH_BASE", hide_env_values = true, help_heading = "Image")]
     base: Option<String>,
@@ -250,6 +271,8 @@ impl SettingsArgs {
             platforms: non_empty(&self.platforms),
             tags: non_empty(&texts(&self.tags)),
             allow_tag_mismatch: self.allow_tag_mismatch.then_some(true),
+            labels: self.labels.iter().cloned().collect::<IndexMap<_, _>>(),
+            annotations: self.annotations.iter().cloned().collect::<IndexMap<_, _>>(),
             base: text(&self.base),
             template: text(&self.template),
             libc: self.libc,

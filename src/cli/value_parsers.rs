@@ -25,6 +25,14 @@ pub(crate) fn parse_words(text: &str) -> Result<Words, String> {
     shell_words::split(text).map(Words).map_err(|error| error.to_string())
 }
 
+/// Parses `NAME=VALUE`, such as a label.
+pub(crate) fn parse_name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
 /// Parses a build argument as Docker does: `NAME=VALUE`, or `NAME` to use the value of that environment variable.
 pub(crate) fn parse_build_arg(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

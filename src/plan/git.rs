@@ -160,6 +160,14 @@ pub(crate) fn origin(dir: &Utf8Path) -> Option<String> {
     Some(origin.trim().to_owned()).filter(|origin| !origin.is_empty())
 }
 
+/// Returns the default branch of the `origin` remote, if git knows it.
+pub(crate) fn default_branch(dir: &Utf8Path) -> Option<String> {
+    let git = find_program("git")?;
+    let args = ["-C", dir.as_str(), "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"];
+    let head = Cmd::new(git).args(args).read().ok()?;
+    head.trim().strip_prefix("origin/").map(str::to_owned)
+}
+
 fn git_failure(dir: &Utf8Path, message: &str) -> Failure {
     let first_line = message.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
     let failure = Failure::new(Class::Config, format!("failed to read the current commit: {first_line}"));

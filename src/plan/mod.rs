@@ -14,6 +14,7 @@ pub(crate) mod images;
 pub(crate) mod outputs;
 pub(crate) mod precedence;
 pub(crate) mod resolve;
+pub(crate) mod tag_references;
 pub(crate) mod tags;
 pub(crate) mod workspace;
 

@@ -10,6 +10,7 @@ use super::check_names::{check_image_name, check_registry_host, compose_reposito
 use super::git_tags::{self, Release};
 use super::image_platform::resolve_image_platform;
 use super::images::{ImageSelection, check_collisions, select_images};
+use super::tag_references::{self, Destination, TagReference};
 use super::tags::{self, TagSource};
 use super::{
     Binary, BuildxOptions, CargoOptions, Checkout, Commit, ConfigSources, EngineOptions, Image, Output, Package, Paths,
@@ -59,6 +60,8 @@ struct Inputs<'a> {
     sources: &'a ConfigSources,
     checkout: &'a Checkout,
     request: &'a PlanRequest,
+    /// Tags that name their repositories. Empty if the configuration determines the repositories.
+    tag_references: &'a [TagReference],
 }
 
 impl Inputs<'_> {
@@ -75,12 +78,14 @@ pub(crate) fn resolve(
     checkout: &Checkout,
     request: &PlanRequest,
 ) -> Result<Plan, Failure> {
-    let inputs = Inputs { workspace, sources, checkout, request };
+    let tag_references = tag_references::parse(&sources.command_line)?;
+    let inputs = Inputs { workspace, sources, checkout, request, tag_references: &tag_references };
     let mut notes = sources.notes.clone();
     if !inputs.has_explicit_tags() {
         notes.extend(tags::uncommitted_note(checkout));
     }
     let images = resolve_images(&inputs, &mut notes)?;
+    tag_references::check_all_used(&tag_references, &images)?;
     check_collisions(workspace, &images)?;
     let top = sources.all_platforms_config(&sources.workspace);
     notes.extend(check_git_tags(&images, top.allow_tag_mismatch.unwrap_or_default(), &inputs)?);
@@ -196,13 +201,10 @@ fn resolve_image(
     notes: &mut Vec<String>,
 ) -> Result<Image, Failure> {
     let ImageSelection { name, package, binaries } = selection;
-    let Inputs { workspace, sources, checkout, request } = *inputs;
+    let Inputs { workspace, sources, checkout, request, .. } = *inputs;
     let all = sources.all_platforms_config(settings);
     check_image_name(&name)?;
-    let registries = all.registry.clone().map(OneOrMany::into_vec).unwrap_or_default();
-    let repositories: IndexSet<String> =
-        registries.iter().map(|registry| compose_repository(registry, &name)).collect::<Result<_, _>>()?;
-    let templates = all.tags.clone().unwrap_or_else(|| DEFAULT_TAGS.map(str::to_owned).to_vec());
+    let Destination { repositories, tags: templates } = destination(&name, &all, inputs.tag_references)?;
     let release = Release { package: &package.name, image: &name, version: &package.version };
     let packages = workspace.package_names();
     let ci_tag = checkout.commit().and_then(|commit| commit.ci_tag.as_deref());
@@ -275,6 +277,18 @@ fn resolve_image(
             args: all.buildx_args.unwrap_or_default(),
         },
     })
+}
+
+/// Returns the repositories and tags of an image, from its settings or from tags that name their repositories.
+fn destination(name: &str, settings: &Config, references: &[TagReference]) -> Result<Destination, Failure> {
+    if !references.is_empty() {
+        return tag_references::destination(references, name);
+    }
+    let registries = settings.registry.clone().map(OneOrMany::into_vec).unwrap_or_default();
+    let repositories =
+        registries.iter().map(|registry| compose_repository(registry, name)).collect::<Result<_, _>>()?;
+    let tags = settings.tags.clone().unwrap_or_else(|| DEFAULT_TAGS.map(str::to_owned).to_vec());
+    Ok(Destination { repositories, tags })
 }
 
 /// Returns an error if two binaries have the same path in the image.

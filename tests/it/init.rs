@@ -263,9 +263,10 @@ fn init_ci_writes_one_job() {
         assert!(last.starts_with("cargo multiarch publish --registry \""), "{last}");
         assert!(!commands.iter().any(|line| line.contains("ziglang")), "{commands:?}");
         let text = workflow.to_string();
-        assert!(text.contains("cargo install cargo-multiarch --locked"), "{text}");
+        let install = format!("cargo install cargo-multiarch --version ={} --locked", env!("CARGO_PKG_VERSION"));
+        assert!(text.contains(&install), "{text}");
         if forge != "gitlab" {
-            assert_eq!(workflow["permissions"], serde_json::json!({ "contents": "read" }));
+            assert_eq!(workflow["permissions"], serde_json::json!({}));
             assert_eq!(job["permissions"], serde_json::json!({ "contents": "read", "packages": "write" }));
             assert!(text.contains("secrets.GITHUB_TOKEN"), "{text}");
         }
@@ -296,8 +297,8 @@ fn init_ci_native_writes_a_job_for_each_platform() {
                 let found: Vec<&str> = matrix.iter().map(|one| one["runner"].as_str().unwrap()).collect();
                 assert_eq!(found, runners);
                 let last = commands(compile).pop().unwrap();
-                assert_eq!(last, "cargo multiarch compile --platform ${{ matrix.platform }} --out dist/");
-                assert!(compile["permissions"].is_null(), "the compile job needs no additional permissions");
+                assert_eq!(last, "cargo multiarch compile --platform \"$PLATFORM\" --out dist/");
+                assert_eq!(compile["permissions"], serde_json::json!({ "contents": "read" }));
                 &workflow["jobs"]["publish"]
             }
         };
@@ -314,9 +315,105 @@ fn init_ci_installs_system_libraries() {
     let job = &workflow["jobs"]["publish"];
     assert_eq!(job["container"], "rust:1-trixie", "the container and the base image must use the same Debian release");
     let commands = commands(job);
-    for text in ["ziglang", "safe.directory", "config.json"] {
+    for text in ["safe.directory", "config.json"] {
         assert!(commands.iter().any(|line| line.contains(text)), "no '{text}' in {commands:?}");
     }
+    assert!(uses(job, "mlugg/setup-zig"), "{job}");
+}
+
+/// Reports whether a job has a step that uses an action.
+fn uses(job: &Value, action: &str) -> bool {
+    let names = job["steps"].as_array().unwrap().iter().filter_map(|step| step["uses"].as_str());
+    names.map(|name| name.split('@').next().unwrap()).any(|name| name == action)
+}
+
+/// Every job that may run the code of a pull request has no secrets and cannot write to anything. Jobs that publish
+/// neither read nor write caches.
+#[test]
+fn init_ci_separates_pull_requests_from_publishing() {
+    for forge in ["github", "forgejo"] {
+        for native in [&[][..], &["--ci-native"]] {
+            let args = [&["init", "--ci", forge, "--force"], native].concat();
+            let workflow = workflow(&workspace(), &args);
+            assert!(workflow["on"].as_object().unwrap().contains_key("workflow_dispatch"), "{workflow}");
+            assert_eq!(workflow["concurrency"]["group"], "multiarch-${{ github.ref }}");
+            for (name, job) in workflow["jobs"].as_object().unwrap() {
+                assert!(job["timeout-minutes"].is_u64(), "{name}: {job}");
+                let text = job.to_string();
+                if name == "publish" {
+                    assert_eq!(job["if"], "${{ startsWith(github.ref, 'refs/tags/') }}");
+                    assert!(!text.contains("cache@") && !text.contains("\"use-cache\":true"), "{text}");
+                    assert!(text.contains("secrets."), "{text}");
+                } else {
+                    assert_eq!(job["permissions"], serde_json::json!({ "contents": "read" }));
+                    assert!(!text.contains("secrets.") && !text.contains("publish"), "{text}");
+                }
+            }
+            let build = commands(&workflow["jobs"]["build"]).pop().unwrap();
+            assert!(build.starts_with("cargo multiarch build"), "{build}");
+        }
+    }
+}
+
+#[test]
+fn init_ci_builds_the_default_branch() {
+    let project = Project::app().committed();
+    let branches = |args: &[&str]| workflow(&project, args)["on"]["push"]["branches"].clone();
+    assert_eq!(branches(&["init", "--ci", "github"]), serde_json::json!(["main", "master"]));
+    // A clone knows the default branch of its remote.
+    project.git(&["update-ref", "refs/remotes/origin/on", "HEAD"]);
+    project.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/on"]);
+    assert_eq!(branches(&["init", "--ci", "github", "--force"]), serde_json::json!(["on"]));
+}
+
+#[test]
+fn init_ci_sets_up_zig_qemu_and_buildx_if_required() {
+    const ZIG: &str = "mlugg/setup-zig";
+    const QEMU: &str = "docker/setup-qemu-action";
+    const BUILDX: &str = "docker/setup-buildx-action";
+    const GLIBC: &str = "libc = 'gnu'\nbase = 'debian:trixie-slim'\nplatforms = ['linux/amd64']\n";
+    let run = "FROM {{ base }} AS {{ stage }}\nRUN true\n{% include 'contents' %}\n{% include 'config' %}\n";
+    for (config, expected) in [
+        ("", &[][..]),
+        ("linker = 'zig'", &[ZIG]),
+        (&format!("{GLIBC}glibc = '2.28'"), &[ZIG]),
+        (&format!("{GLIBC}smoke = []"), &[]),
+        ("smoke = ['--version']", &[QEMU]),
+        ("engine = 'buildx'", &[BUILDX]),
+        ("base = 'alpine:3.22'\ntemplate = 'run.j2'", &[QEMU, BUILDX]),
+    ] {
+        let project = Project::with_config(config).file("run.j2", run);
+        let workflow = workflow(&project, &["init", "--ci", "github"]);
+        for name in ["build", "publish"] {
+            let job = &workflow["jobs"][name];
+            let found: Vec<&str> = [ZIG, QEMU, BUILDX].into_iter().filter(|action| uses(job, action)).collect();
+            assert_eq!(found, expected, "{name}: {config}");
+        }
+    }
+}
+
+#[test]
+fn init_ci_leaves_out_loopback_registries() {
+    let seen = [
+        ("github", "registry = 'localhost:5000'"),
+        ("gitlab", "registry = ['127.0.0.1:5000/x', 'r.example/team', 'ghcr.io/you']"),
+        ("forgejo", "registry = 'localhost:5000/team'\nengine = 'buildx'"),
+    ]
+    .map(|(forge, config)| {
+        let project = Project::with_config(config);
+        let written = project.run(&["init", "--ci", forge]).finish();
+        let path = match forge {
+            "github" => ".github/workflows/multiarch.yml",
+            "gitlab" => ".gitlab-ci.yml",
+            _ => ".forgejo/workflows/multiarch.yml",
+        };
+        let text = project.read(path);
+        assert!(!text.contains("localhost") && !text.contains("127.0.0.1"), "{text}");
+        let publish = text.lines().find(|line| line.contains("cargo multiarch publish ")).unwrap().trim().to_owned();
+        (written, publish)
+    });
+    let (written, commands): (Vec<_>, Vec<_>) = seen.into_iter().unzip();
+    snapshot!(written, commands.join("\n"));
 }
 
 #[test]
@@ -346,6 +443,8 @@ fn init_ci_writes_to_the_root_of_the_repository() {
         for expected in ["registry: registry.example\n", "secrets.REGISTRY_PASSWORD", "workspaces: server\n"] {
             assert!(text.contains(expected), "no '{expected}' in\n{text}");
         }
+        // The job's token is not used, so it needs no permission to write packages.
+        assert_eq!(publish["permissions"], serde_json::json!({ "contents": "read" }));
         assert_eq!(native.is_empty(), !text.contains("path: server/dist/\n"), "{text}");
     }
 }
@@ -377,7 +476,10 @@ fn init_ci_logs_in_to_every_registry() {
     };
     let (text, github) = workflow("github", ".github/workflows/multiarch.yml");
     let steps = github["jobs"]["publish"]["steps"].as_array().unwrap();
-    let logins = steps.iter().filter(|step| step["uses"] == "docker/login-action@v3").map(|step| &step["with"]);
+    let logins = steps
+        .iter()
+        .filter(|step| step["uses"].as_str().is_some_and(|name| name.starts_with("docker/login-action@")))
+        .map(|step| &step["with"]);
     let logins: Vec<[&str; 2]> =
         logins.map(|with| ["registry", "username"].map(|name| with[name].as_str().unwrap())).collect();
     let expected = [

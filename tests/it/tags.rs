@@ -285,3 +285,29 @@ fn existing_manifest_in_an_unknown_format_is_another_image() {
     publish(&project(), &host, &[]).finish().stderr_has(&["app:latest (was "]);
     assert_eq!(digest(&registry, "latest"), digest(&registry, "1.2.3"));
 }
+
+#[test]
+fn tags_may_name_their_repository() {
+    let registry = FakeRegistry::storing();
+    let project = project();
+    let tag = |name: &str| format!("{}/team/app:{name}", registry.host);
+    let args = ["publish", "--engine", "embedded", "--platform", "linux/amd64", "--tag", &tag("{{version}}")];
+    let run = project.run(&[&args[..], &["--tag", &tag("edge"), "--label", "org.example.a=b, c"]].concat());
+    run.path_only(&ready_made::tools()).env("XDG_CACHE_HOME", project.path().join("cache")).finish();
+    assert_eq!(registry.tags("team/app"), ["1.2.3", "edge"]);
+}
+
+#[test]
+fn contradictory_tags_with_repositories_are_rejected() {
+    let project =
+        Project::with_config("registry = 'r.example'\n[images.app]\nbins = ['app']\n[images.cli]\nbins = ['app']");
+    let plan = |args: &[&str]| project.run(&[&["plan", "--offline"], args].concat()).fails(3).finish();
+    snapshot!(
+        plan(&["--tag", "ghcr.io/you/app:1.2.3,latest"]),
+        plan(&["--tag", "ghcr.io/you/app:1.2.3", "--registry", "ghcr.io/you"]),
+        plan(&["--tag", "ghcr.io/you/app:1.2.3"]),
+        plan(&["--tag", "ghcr.io/you/app:1.2.3,ghcr.io/you/cli:1.2.3,ghcr.io/you/other:1.2.3"]),
+        plan(&["--tag", "ghcr.io/you/app:1.2.3,docker.io/you/app:latest,ghcr.io/you/cli:1.2.3"]),
+        project.run(&["plan", "--label", "a"]).fails(2).finish(),
+    );
+}

@@ -1,6 +1,7 @@
 //! `cargo multiarch init`: detects what a workspace needs, and writes a configuration, a copy of a template, or a CI
 //! workflow. Parses and resolves the new configuration before writing any file.
 
+pub(crate) mod ci_requirements;
 pub(crate) mod config_location;
 pub(crate) mod config_text;
 pub(crate) mod detect;
@@ -14,6 +15,7 @@ pub(crate) mod workflow;
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 
+use self::ci_requirements::CiRequirements;
 use self::config_location::ConfigLocation;
 use self::detect::NativeDependencies;
 use self::guess_registry::SourceRepository;
@@ -21,7 +23,9 @@ use self::planned_file::{ManagedPart, PlannedFile};
 use self::workflow::WorkflowOptions;
 use crate::cli::InitArgs;
 use crate::config::{Config, read};
-use crate::plan::{self, BuiltInTemplate, Checkout, ConfigSources, Image, Plan, PlanRequest, Selection, Workspace};
+use crate::plan::{
+    self, BuiltInTemplate, Checkout, ConfigSources, Image, Plan, PlanRequest, Selection, Workspace, git,
+};
 use crate::platform::Libc;
 use crate::ui::Ui;
 
@@ -61,7 +65,7 @@ pub(crate) fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
         let path = workspace.root.join(template_copy::path(template));
         files.push(PlannedFile::new(path, template_copy::text(template), ManagedPart::WholeFile)?);
     }
-    files.extend(workflow_file(args, &plan, &dependencies)?);
+    files.extend(workflow_file(args, &plan, &dependencies, ui)?);
     let section = ManagedPart::Section { name: location.description(), is_new: !location.exists };
     files.push(PlannedFile::new(location.path.clone(), config_file, section)?);
     if args.dry_run {
@@ -119,19 +123,26 @@ fn new_config_file(
 }
 
 /// Returns the workflow file requested with `--ci`, if any.
-fn workflow_file(args: &InitArgs, plan: &Plan, dependencies: &[NativeDependencies]) -> Result<Option<PlannedFile>> {
+fn workflow_file(
+    args: &InitArgs,
+    plan: &Plan,
+    dependencies: &[NativeDependencies],
+    ui: &Ui,
+) -> Result<Option<PlannedFile>> {
     let Some(service) = args.ci else { return Ok(None) };
     let root = guess_registry::repository_root(&plan.paths.root);
-    let text = workflow::workflow_text(
-        plan,
-        &WorkflowOptions {
-            service,
-            is_native: args.ci_native,
-            compiles_c: dependencies.iter().any(|dependencies| dependencies.compiles_c),
-            workspace_dir: plan.paths.root.strip_prefix(&root).unwrap_or(Utf8Path::new("")),
-        },
-    )?;
-    Ok(Some(PlannedFile::new(root.join(workflow::path(service)), text, ManagedPart::WholeFile)?))
+    let compiles_c = dependencies.iter().any(|dependencies| dependencies.compiles_c);
+    let requirements = CiRequirements::detect(plan, args.ci_native, compiles_c);
+    let options = WorkflowOptions {
+        service,
+        is_native: args.ci_native,
+        requirements: &requirements,
+        default_branch: git::default_branch(&root),
+        workspace_dir: plan.paths.root.strip_prefix(&root).unwrap_or(Utf8Path::new("")),
+    };
+    let workflow = workflow::workflow(plan, options)?;
+    workflow.notes.iter().for_each(|note| ui.note(note));
+    Ok(Some(PlannedFile::new(root.join(workflow::path(service)), workflow.text, ManagedPart::WholeFile)?))
 }
 
 fn print_next_steps(args: &InitArgs, is_new: bool, files: &[PlannedFile], images: &[Image], ui: &Ui) {

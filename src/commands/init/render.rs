@@ -26,7 +26,7 @@ pub(crate) fn render(template: &str, variables: &impl Serialize) -> Result<Strin
 }
 
 /// Returns a string as a YAML scalar, quoted if necessary. A JSON string is also a valid YAML string.
-fn scalar(text: &str) -> String {
+pub(crate) fn scalar(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
     let keywords = ["true", "false", "null", "yes", "no", "on", "off"];
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())

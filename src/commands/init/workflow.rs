@@ -1,13 +1,15 @@
-//! Renders CI workflows with a single job, or with one compile job per platform and a publish job.
+//! Renders CI workflows, which build the images for pull requests and publish them for tags. The binaries are compiled
+//! in the same job, or in one job per platform.
 
 use anyhow::Result;
 use camino::Utf8Path;
 use indexmap::IndexSet;
 use serde::Serialize;
 
-use super::render::render;
+use super::ci_requirements::CiRequirements;
+use super::render::{render, scalar};
+use crate::oci::reference::is_loopback;
 use crate::plan::{CiJob, CiService, Image, Plan};
-use crate::platform::{Libc, Platform};
 
 /// The parts of a workflow that depend on the CI service.
 struct ServiceSettings {
@@ -18,6 +20,8 @@ struct ServiceSettings {
     host: &'static str,
     /// The value of `--registry` for the built-in registry.
     registry: &'static str,
+    /// The same registry, as shown in messages.
+    registry_name: &'static str,
     username: &'static str,
     password: &'static str,
     /// The text before and after the secret's name in an expression that reads a secret.
@@ -31,6 +35,7 @@ const GITHUB: ServiceSettings = ServiceSettings {
     template: include_str!("../../../templates/ci/github.yml"),
     host: "ghcr.io",
     registry: "\"ghcr.io/${GITHUB_REPOSITORY_OWNER,,}\"",
+    registry_name: "ghcr.io/OWNER",
     username: "${{ github.actor }}",
     password: "${{ secrets.GITHUB_TOKEN }}",
     secret: ["${{ secrets.", " }}"],
@@ -42,6 +47,7 @@ const GITLAB: ServiceSettings = ServiceSettings {
     template: include_str!("../../../templates/ci/gitlab.yml"),
     host: "$CI_REGISTRY",
     registry: "\"$CI_REGISTRY_IMAGE\"",
+    registry_name: "$CI_REGISTRY_IMAGE",
     username: "$CI_REGISTRY_USER",
     password: "$CI_REGISTRY_PASSWORD",
     secret: ["$", ""],
@@ -53,6 +59,7 @@ const FORGEJO: ServiceSettings = ServiceSettings {
     template: include_str!("../../../templates/ci/forgejo.yml"),
     host: "${GITHUB_SERVER_URL#*://}",
     registry: "\"${GITHUB_SERVER_URL#*://}/${GITHUB_REPOSITORY_OWNER,,}\"",
+    registry_name: "the registry of the Forgejo instance",
     username: "${{ github.actor }}",
     password: "${{ secrets.REGISTRY_PASSWORD || secrets.GITHUB_TOKEN }}",
     secret: ["${{ secrets.", " }}"],
@@ -72,21 +79,43 @@ pub(crate) fn path(service: CiService) -> &'static str {
     settings(service).path
 }
 
+/// The version of zig that jobs install.
+const ZIG_VERSION: &str = "0.17.1";
+
+/// The version of zig that jobs install with pip, with the hashes of the packages for x86-64 and arm64 Linux.
+const ZIG_REQUIREMENT: [&str; 3] = [
+    "ziglang==0.17.1 \\",
+    "--hash=sha256:ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54 \\",
+    "--hash=sha256:b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e",
+];
+
 /// The variables for the templates in `templates/ci`.
 #[derive(Serialize)]
 struct WorkflowVariables<'a> {
     images: String,
+    /// The version of this program, which the jobs install.
+    version: &'static str,
+    /// The branches whose commits are built, quoted for YAML if necessary.
+    branches: Vec<String>,
     native: bool,
     jobs: Vec<CiJob>,
     runner: &'static str,
     container: Option<String>,
     zig: bool,
+    zig_version: &'static str,
+    zig_requirement: [&'static str; 3],
+    qemu: bool,
+    docker: bool,
+    /// The Debian packages that contain the docker command and buildx, separated by spaces.
+    docker_packages: &'static str,
     /// The workspace directory, relative to the repository root.
     folder: &'a str,
     /// The workspace directory with a trailing slash, or an empty string if it is the repository root.
     prefix: String,
     logins: Vec<Login>,
-    /// The `--registry` flag, or an empty string if the configuration sets a registry.
+    /// Whether a job logs in to the service's built-in registry with its own token.
+    uses_job_token: bool,
+    /// The `--registry` flag, or an empty string if the registries of the configuration are used.
     registry: String,
 }
 
@@ -107,40 +136,118 @@ pub(crate) struct WorkflowOptions<'a> {
     pub service: CiService,
     /// Whether each platform is compiled on its own runner.
     pub is_native: bool,
-    /// Whether any image has a build script that compiles C code.
-    pub compiles_c: bool,
+    pub requirements: &'a CiRequirements,
+    /// The repository's default branch, if it is known.
+    pub default_branch: Option<String>,
     /// The workspace directory, relative to the repository root.
     pub workspace_dir: &'a Utf8Path,
 }
 
+/// A rendered workflow file.
+pub(crate) struct Workflow {
+    pub text: String,
+    /// Notes on what the workflow does differently from the configuration.
+    pub notes: Vec<String>,
+}
+
 /// Renders the workflow file.
-pub(crate) fn workflow_text(plan: &Plan, options: &WorkflowOptions<'_>) -> Result<String> {
-    let WorkflowOptions { service, is_native, compiles_c, workspace_dir } = *options;
+pub(crate) fn workflow(plan: &Plan, options: WorkflowOptions<'_>) -> Result<Workflow> {
+    let WorkflowOptions { service, is_native, requirements, default_branch, workspace_dir } = options;
     let settings = settings(service);
-    let has_registry = plan.images.iter().any(|image| !image.repositories.is_empty());
     let in_container = settings.in_container.then(|| "rust:1".to_owned());
+    let container = requirements.sysroot_container.clone().or(in_container);
+    let logins = logins(settings, &plan.images);
+    // Clones of a repository know its default branch, but new repositories do not.
+    let branches = default_branch.map_or_else(|| vec!["main".to_owned(), "master".to_owned()], |branch| vec![branch]);
     let variables = WorkflowVariables {
         images: plan.images.iter().map(|image| image.name.as_str()).collect::<Vec<_>>().join(", "),
+        version: env!("CARGO_PKG_VERSION"),
+        branches: branches.iter().map(|branch| scalar(branch)).collect(),
         native: is_native,
         jobs: service.jobs(&plan.images),
         runner: service.runners()[0],
-        container: sysroot_container(&plan.images).or(in_container),
-        zig: plan.platforms().any(|image_platform| {
-            needs_zig(image_platform.platform, &image_platform.build.triple, is_native, compiles_c)
-        }),
+        zig: requirements.zig,
+        zig_version: ZIG_VERSION,
+        zig_requirement: ZIG_REQUIREMENT,
+        qemu: requirements.qemu,
+        docker: requirements.needs_docker(),
+        docker_packages: docker_packages(container.as_deref()),
+        container,
         folder: workspace_dir.as_str(),
         prefix: if workspace_dir.as_str().is_empty() { String::new() } else { format!("{workspace_dir}/") },
-        logins: logins(settings, &plan.images),
-        registry: if has_registry { String::new() } else { format!(" --registry {}", settings.registry) },
+        uses_job_token: logins.iter().any(|login| login.secrets.is_none()),
+        logins,
+        registry: registry_flag(settings, &plan.images),
     };
-    render(settings.template, &variables)
+    let mut notes = Vec::from_iter(loopback_note(settings, &plan.images));
+    if settings.in_container && requirements.needs_docker() {
+        notes.push(format!(
+            "the workflow does not install Docker, which is required to build {}: use a runner whose jobs can run \
+             `docker buildx`",
+            requirements.buildx_images.join(", ")
+        ));
+    }
+    Ok(Workflow { text: render(settings.template, &variables)?, notes })
+}
+
+/// Returns the Debian packages that contain the docker command and buildx. Debian 12 and older have no package for
+/// buildx, so docker/setup-buildx-action downloads it.
+fn docker_packages(container: Option<&str>) -> &'static str {
+    match container {
+        Some(container) if container.ends_with("bookworm") || container.ends_with("bullseye") => "docker.io",
+        _ => "docker-cli docker-buildx",
+    }
+}
+
+/// Returns the `--registry` flag of `publish`. It replaces loopback registries, which CI jobs cannot reach. Returns an
+/// empty string if the configuration has other registries only.
+fn registry_flag(settings: &ServiceSettings, images: &[Image]) -> String {
+    let has_registry = images.iter().any(|image| !image.repositories.is_empty());
+    if has_registry && loopback_registries(images).is_empty() {
+        return String::new();
+    }
+    let registries = reachable_registries(images);
+    if registries.is_empty() {
+        return format!(" --registry {}", settings.registry);
+    }
+    format!(" --registry {}", Vec::from_iter(registries).join(","))
+}
+
+/// Returns a note if the workflow leaves out loopback registries.
+fn loopback_note(settings: &ServiceSettings, images: &[Image]) -> Option<String> {
+    let loopback = loopback_registries(images);
+    if loopback.is_empty() {
+        return None;
+    }
+    let reachable = reachable_registries(images);
+    let destination =
+        if reachable.is_empty() { settings.registry_name.to_owned() } else { Vec::from_iter(reachable).join(" and ") };
+    let loopback = Vec::from_iter(loopback).join(" and ");
+    Some(format!("CI jobs cannot reach {loopback}, so the workflow publishes to {destination}"))
+}
+
+fn loopback_registries(images: &[Image]) -> IndexSet<&str> {
+    registries(images).filter(|registry| is_loopback(registry)).collect()
+}
+
+fn reachable_registries(images: &[Image]) -> IndexSet<&str> {
+    registries(images).filter(|registry| !is_loopback(registry)).collect()
+}
+
+/// Returns the registries of all images, as they are configured.
+fn registries(images: &[Image]) -> impl Iterator<Item = &str> {
+    images.iter().flat_map(|image| {
+        let repositories = image.repositories.iter();
+        repositories.map(|repository| repository.strip_suffix(&format!("/{}", image.name)).unwrap_or(repository))
+    })
 }
 
 /// Returns one login for each registry that the images are pushed to, or a login for the service's built-in registry if
-/// no registry is configured.
+/// CI jobs can reach none of them.
 fn logins(settings: &ServiceSettings, images: &[Image]) -> Vec<Login> {
     let repositories = images.iter().flat_map(|image| &image.repositories);
-    let mut hosts: IndexSet<&str> = repositories.map(|repository| login_host(repository)).collect();
+    let reachable = repositories.filter(|repository| !is_loopback(repository));
+    let mut hosts: IndexSet<&str> = reachable.map(|repository| login_host(repository)).collect();
     if hosts.is_empty() {
         hosts.insert(settings.host);
     }
@@ -186,55 +293,9 @@ fn login_host(repository: &str) -> &str {
     }
 }
 
-const AMD64: &str = "x86_64-unknown-linux-gnu";
-const ARM64: &str = "aarch64-unknown-linux-gnu";
-
-/// Reports whether a job needs zig, either to compile C code or to link.
-fn needs_zig(platform: Platform, triple: &str, is_native: bool, compiles_c: bool) -> bool {
-    if triple == platform.triple(Libc::Gnu) {
-        let links_with_host_gcc = triple == AMD64 || (is_native && triple == ARM64);
-        !links_with_host_gcc
-    } else {
-        compiles_c
-    }
-}
-
-/// Returns the container image for jobs that install Debian packages. If the base is a Debian image, the container uses
-/// the same Debian release.
-fn sysroot_container(images: &[Image]) -> Option<String> {
-    let mut platforms = images.iter().flat_map(|image| &image.platforms);
-    let base = &platforms.find(|platform| !platform.build.sysroot_packages.is_empty())?.base;
-    let tag = base.split('@').next().unwrap_or_default().rsplit_once(':').map(|(_, tag)| tag);
-    match tag.and_then(|tag| tag.strip_suffix("-slim")) {
-        Some(release) if base.contains("debian") => Some(format!("rust:1-{release}")),
-        _ => Some("rust:1".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn zig_is_needed_for_c_code_and_cross_linking() {
-        for (platform, libc, is_native, compiles_c, expected) in [
-            ("linux/amd64", Libc::Musl, false, false, false),
-            ("linux/amd64", Libc::Musl, true, true, true),
-            ("linux/arm64", Libc::Musl, false, true, true),
-            ("linux/amd64", Libc::Gnu, false, true, false),
-            ("linux/arm64", Libc::Gnu, false, false, true),
-            ("linux/arm64", Libc::Gnu, true, true, false),
-            ("linux/riscv64", Libc::Gnu, true, false, true),
-        ] {
-            let platform: Platform = platform.parse().unwrap();
-            let triple = platform.triple(libc);
-            assert_eq!(
-                needs_zig(platform, triple, is_native, compiles_c),
-                expected,
-                "{triple} {is_native} {compiles_c}"
-            );
-        }
-    }
 
     #[test]
     fn login_host_returns_keys_of_docker_config() {

@@ -28,8 +28,22 @@ pub fn expand(text: &str, scope: &Value) -> String {
     })
 }
 
-/// Evaluates an expression. Supports `a.b`, `'word'`, `x || y`, and `x == y`.
+/// Evaluates a condition, which may be enclosed in `${{ }}`.
+pub fn is_true(condition: &Value, scope: &Value) -> bool {
+    let Some(condition) = condition.as_str() else { return true };
+    let expression = condition.trim().strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}"));
+    evaluate(expression.unwrap_or(condition), scope) == "true"
+}
+
+/// Evaluates an expression. Supports `a.b`, `'word'`, `x || y`, `x == y`, `!x`, and `startsWith(x, y)`.
 pub fn evaluate(expression: &str, scope: &Value) -> String {
+    if let Some(expression) = expression.trim().strip_prefix('!') {
+        return (evaluate(expression, scope) != "true").to_string();
+    }
+    if let Some(arguments) = expression.trim().strip_prefix("startsWith(") {
+        let (text, prefix) = arguments.strip_suffix(')').unwrap().split_once(',').unwrap();
+        return evaluate(text, scope).starts_with(&evaluate(prefix, scope)).to_string();
+    }
     if let Some((left, right)) = expression.split_once("==") {
         return (evaluate(left, scope) == evaluate(right, scope)).to_string();
     }

@@ -2,15 +2,20 @@
 
 use serde_json::Value;
 
-use super::runner::{Forge, JobResult, Runner};
+use super::runner::{Event, Forge, JobResult, Runner};
 use crate::docs;
 
 /// The directory of a workspace that is not in the root of its repository.
 const WORKSPACE_DIR: &str = "my server";
 
-/// Generates a workflow with `init`, without committing it, and runs its jobs. Returns the results of the jobs, and the
-/// arguments of their cargo calls.
+/// Generates a workflow with `init`, without committing it, and runs its jobs for a tag. Returns the results of the jobs,
+/// and the arguments of their cargo calls.
 pub fn run(ci: &str, native: bool, forge: Forge<'_>) -> (Vec<JobResult>, String) {
+    run_for(Event::Tag, ci, native, forge)
+}
+
+/// Like [`run`], for the given event.
+pub fn run_for(event: Event, ci: &str, native: bool, forge: Forge<'_>) -> (Vec<JobResult>, String) {
     let path = match ci {
         "github" => ".github/workflows/multiarch.yml",
         "gitlab" => ".gitlab-ci.yml",
@@ -23,7 +28,7 @@ pub fn run(ci: &str, native: bool, forge: Forge<'_>) -> (Vec<JobResult>, String)
     repository.run(&[&["init", "--ci", ci, "--force"], native].concat()).in_dir(dir).finish();
     let text = std::fs::read_to_string(repository.path().join(path)).unwrap();
     let workflow: Value = serde_saphyr::from_str(&text.replace("ghcr.io", &registry)).unwrap();
-    let runner = Runner::new(forge);
+    let runner = Runner::new(forge, event);
     let jobs = if ci == "gitlab" { runner.run_gitlab(&workflow) } else { runner.run(&workflow) };
     (jobs, runner.cargo_calls())
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Map, Value, json};
 
-use super::expressions::{evaluate, expand, expanded, list};
+use super::expressions::{expand, expanded, is_true, list};
 use super::runner::{Forge, JobResult};
 use crate::support::{Fakes, path};
 
@@ -55,7 +55,7 @@ impl<'a> Machine<'a> {
             if self.result.code != 0 {
                 return;
             }
-            if step["if"].as_str().is_some_and(|condition| evaluate(condition, scope) != "true") {
+            if !is_true(&step["if"], scope) {
                 continue;
             }
             let outputs = match step["uses"].as_str() {
@@ -76,8 +76,11 @@ impl<'a> Machine<'a> {
     fn action(&mut self, action: &str, with: &BTreeMap<String, String>) -> Map<String, Value> {
         let name = action.trim_start_matches("https://data.forgejo.org/").split('@').next().unwrap();
         match name {
-            "actions/checkout" => self.check_out(),
-            "Swatinem/rust-cache" | "actions/cache" => {}
+            "actions/checkout" => {
+                assert_eq!(with["persist-credentials"], "false", "the checkout must not keep the job's token");
+                self.check_out();
+            }
+            "Swatinem/rust-cache" | "actions/cache" | "mlugg/setup-zig" => {}
             "docker/login-action" => self.log_in(&with["registry"], &with["username"], &with["password"]),
             // These actions do not preserve hidden files or file modes.
             "actions/upload-artifact" | "forgejo/upload-artifact" => {
@@ -189,7 +192,7 @@ impl<'a> Machine<'a> {
 }
 
 /// Parses `name=value` lines, and `name<<END` blocks that end with the line `END`.
-fn assignments(text: &str) -> Vec<(String, String)> {
+pub fn assignments(text: &str) -> Vec<(String, String)> {
     let (mut found, mut lines) = (Vec::new(), text.lines());
     while let Some(line) = lines.next() {
         let (name, value) = match line.split_once("<<") {

@@ -103,6 +103,7 @@ fn runner_expands_expressions_like_github() {
         ("${{ a.none || a.b }}", "x"),
         ("${{ a.b == 'x' }} ${{ a.b == 'y' }}", "true false"),
         ("${{ a.n }}", "1"),
+        ("${{ startsWith(a.b, 'x') }} ${{ !startsWith(a.b, 'x') }}", "true false"),
     ] {
         assert_eq!(expressions::expand(text, &scope), expected);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use super::expressions::{expand, expanded, list};
+use super::expressions::{expand, expanded, is_true, list};
 use super::machine::{Machine, copy};
 use crate::support::{Fakes, PROGRAM, Project, find};
 
@@ -31,15 +31,23 @@ pub struct JobResult {
     pub outputs: Value,
 }
 
+/// The event that starts the jobs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    Tag,
+    PullRequest,
+}
+
 /// Runs the jobs of a forge, each on a separate simulated machine.
 pub struct Runner<'a> {
     forge: Forge<'a>,
+    event: Event,
     programs: Fakes,
     dir: TempDir,
 }
 
 impl<'a> Runner<'a> {
-    pub fn new(forge: Forge<'a>) -> Runner<'a> {
+    pub fn new(forge: Forge<'a>, event: Event) -> Runner<'a> {
         let cargo = find("cargo").unwrap();
         // Make `cargo install` and `apt-get` do nothing, because the program is already on PATH.
         let install = format!(
@@ -48,7 +56,7 @@ impl<'a> Runner<'a> {
         );
         let programs = Fakes::new().program("cargo", &install).program("apt-get", "exit 0");
         std::os::unix::fs::symlink(PROGRAM, programs.path().join("cargo-multiarch")).unwrap();
-        Runner { forge, programs, dir: tempfile::tempdir().unwrap() }
+        Runner { forge, event, programs, dir: tempfile::tempdir().unwrap() }
     }
 
     /// Returns the arguments of all cargo calls, one call per line.
@@ -59,7 +67,14 @@ impl<'a> Runner<'a> {
     /// Runs the jobs of a GitHub or Forgejo workflow, once per matrix entry, until one fails.
     pub fn run(&self, workflow: &Value) -> Vec<JobResult> {
         let mut all: Vec<JobResult> = Vec::new();
+        let git_ref = match self.event {
+            Event::Tag => "refs/tags/v1.2.3",
+            Event::PullRequest => "refs/pull/1/merge",
+        };
         for (name, job) in workflow["jobs"].as_object().unwrap() {
+            if !is_true(&job["if"], &json!({ "github": { "ref": git_ref } })) {
+                continue;
+            }
             let done = |needed: &str| all.iter().any(|result| result.name == needed);
             let needs = if job["needs"].is_string() { vec![job["needs"].clone()] } else { list(&job["needs"]) };
             assert!(needs.iter().all(|needed| done(needed.as_str().unwrap())), "{name} ran before one of {needs:?}");
@@ -75,14 +90,17 @@ impl<'a> Runner<'a> {
             };
             for matrix in matrix["include"].as_array().cloned().unwrap_or_else(|| vec![Value::Null]) {
                 let mut machine = self.machine(name, all.len());
-                let login = json!({
-                    "GITHUB_TOKEN": self.forge.password,
-                    "REGISTRY_USERNAME": self.forge.user,
-                    "REGISTRY_PASSWORD": self.forge.password,
-                });
                 let mut scope = json!({
-                    "matrix": matrix, "secrets": login, "github": { "actor": self.forge.user }, "steps": {},
+                    "matrix": matrix, "github": { "actor": self.forge.user, "ref": git_ref }, "steps": {},
                 });
+                // Pull requests from forks have no secrets, so evaluating one fails.
+                if self.event == Event::Tag {
+                    scope["secrets"] = json!({
+                        "GITHUB_TOKEN": self.forge.password,
+                        "REGISTRY_USERNAME": self.forge.user,
+                        "REGISTRY_PASSWORD": self.forge.password,
+                    });
+                }
                 machine.working_dir = workflow["defaults"]["run"]["working-directory"].as_str().map(str::to_owned);
                 assert_eq!(workflow["defaults"]["run"]["shell"], "bash");
                 machine.steps(&job["steps"], &mut scope);
@@ -100,11 +118,15 @@ impl<'a> Runner<'a> {
     /// Runs the jobs of a GitLab pipeline in the order in which the file lists them, until one fails.
     pub fn run_gitlab(&self, jobs: &Value) -> Vec<JobResult> {
         let mut all: Vec<JobResult> = Vec::new();
-        let is_job = |name: &str| !name.starts_with('.') && name != "default";
+        let is_job = |name: &str| !name.starts_with('.') && !["default", "workflow"].contains(&name);
+        assert!(self.matches_rules(&jobs["workflow"]["rules"]), "the event must start a pipeline");
         for (name, job) in jobs.as_object().unwrap().iter().filter(|(name, _)| is_job(name)) {
             let mut merged = jobs[job["extends"].as_str().unwrap()].as_object().unwrap().clone();
             merged.extend(job.as_object().unwrap().clone());
             let job = Value::Object(merged);
+            if !self.matches_rules(&job["rules"]) {
+                continue;
+            }
             let mut machine = self.machine(name, all.len());
             machine.check_out();
             for needed in &list(&job["needs"]) {
@@ -114,18 +136,20 @@ impl<'a> Runner<'a> {
             }
             let project = machine.workspace.display().to_string();
             let image = format!("{}/{}", self.forge.registry, self.forge.owner.to_lowercase());
-            machine.env.extend(
-                [
-                    ("CI_PROJECT_DIR", project.as_str()),
-                    ("CI_REGISTRY", self.forge.registry),
-                    ("CI_REGISTRY_IMAGE", &image),
+            let mut env = vec![
+                ("CI_PROJECT_DIR", project.as_str()),
+                ("CI_REGISTRY", self.forge.registry),
+                ("CI_REGISTRY_IMAGE", &image),
+            ];
+            if self.event == Event::Tag {
+                env.extend([
                     ("CI_REGISTRY_USER", self.forge.user),
                     ("CI_REGISTRY_PASSWORD", self.forge.password),
                     ("REGISTRY_USERNAME", self.forge.user),
                     ("REGISTRY_PASSWORD", self.forge.password),
-                ]
-                .map(|(name, value)| (name.to_owned(), value.to_owned())),
-            );
+                ]);
+            }
+            machine.env.extend(env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
             for (name, value) in job["variables"].as_object().into_iter().flatten() {
                 machine.env.insert(name.clone(), value.as_str().unwrap().replace("$CI_PROJECT_DIR", &project));
             }
@@ -143,6 +167,17 @@ impl<'a> Runner<'a> {
             }
         }
         all
+    }
+
+    /// Reports whether the event matches one of a GitLab job's rules. A job without rules always runs.
+    fn matches_rules(&self, rules: &Value) -> bool {
+        let matches = |rule: &Value| match rule["if"].as_str().unwrap() {
+            "$CI_PIPELINE_SOURCE == \"merge_request_event\"" => self.event == Event::PullRequest,
+            "$CI_COMMIT_TAG =~ /^v/" => self.event == Event::Tag,
+            "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH" => false,
+            other => panic!("unsupported rule: {other}"),
+        };
+        rules.as_array().is_none_or(|rules| rules.iter().any(matches))
     }
 
     fn machine(&self, job: &str, number: usize) -> Machine<'_> {

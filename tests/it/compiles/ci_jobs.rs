@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::ci::jobs::{published, run, with_matrix};
-use crate::ci::runner::{Forge, Runner};
+use crate::ci::jobs::{published, run, run_for, with_matrix};
+use crate::ci::runner::{Event, Forge, Runner};
 use crate::support::{FakeRegistry, Project};
 
 /// The `Authorization` header for user `me` with password `token`.
@@ -35,10 +35,11 @@ fn ci_jobs_publish_the_same_digest_on_every_service() {
             };
             let (jobs, calls) = run(ci, native, forge);
             let (name, digest) = published(&jobs);
+            let install = format!("install cargo-multiarch --version ={} --locked\n", env!("CARGO_PKG_VERSION"));
             let repo = "team/app";
             assert_eq!(name, format!("{}/{repo}:1.2.3", registry.host));
             assert_eq!(jobs.len(), if native { 3 } else { 1 }, "{jobs:#?}");
-            assert_eq!(calls.matches("install cargo-multiarch --locked\n").count(), jobs.len(), "{calls}");
+            assert_eq!(calls.matches(&install).count(), jobs.len(), "{calls}");
             assert_eq!(registry.tags(repo), ["1.2.3", "latest"]);
             let (_, index) = registry.stored_manifest(repo, "1.2.3").unwrap();
             let index: Value = serde_json::from_slice(&index).unwrap();
@@ -57,6 +58,26 @@ fn ci_jobs_publish_the_same_digest_on_every_service() {
     }
     digests.dedup();
     assert_eq!(digests.len(), 1, "{digests:?}");
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn ci_jobs_of_pull_requests_build_without_publishing() {
+    let repository = Project::app().file(".gitignore", "/target\n").committed();
+    for (ci, native) in [("github", false), ("github", true), ("gitlab", false), ("gitlab", true), ("forgejo", true)] {
+        let registry = registry();
+        let forge =
+            Forge { repository: &repository, owner: "Team", registry: &registry.host, user: "me", password: "token" };
+        let (jobs, calls) = run_for(Event::PullRequest, ci, native, forge);
+        for job in &jobs {
+            assert_eq!(job.code, 0, "{job:#?}");
+        }
+        assert_eq!(jobs.len(), if native { 3 } else { 1 }, "{jobs:#?}");
+        assert_eq!(jobs.last().unwrap().name, "build");
+        assert!(calls.contains("multiarch build") && !calls.contains("publish"), "{calls}");
+        assert!(jobs.last().unwrap().stderr.contains("Verified"), "{jobs:#?}");
+        assert_eq!(registry.tags("team/app"), Vec::<String>::new());
+    }
 }
 
 /// Uses a workspace in a subdirectory of the repository, whose images have different platforms.
@@ -107,7 +128,7 @@ fn ci_jobs_can_compute_their_matrix() {
     let forge =
         Forge { repository: &repository, owner: "Team", registry: &registry.host, user: "me", password: "token" };
     let workflow = with_matrix().replace("ghcr.io", &registry.host);
-    let jobs = Runner::new(forge).run(&serde_saphyr::from_str(&workflow).unwrap());
+    let jobs = Runner::new(forge, Event::Tag).run(&serde_saphyr::from_str(&workflow).unwrap());
     let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
     assert_eq!(names, ["plan", "compile", "compile", "publish"], "{jobs:#?}");
     let (name, _) = published(&jobs);

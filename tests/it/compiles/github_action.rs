@@ -28,6 +28,7 @@ fn action_publish_sets_outputs_and_shows_the_checklist() {
     assert_eq!(name, format!("{}/app:1.2.3", registry.host));
     let expected = [&registry, &other].map(|registry| format!("{}  {}/app", &digest["sha256:".len()..], registry.host));
     assert_eq!(outputs["digests"].as_str().unwrap().lines().collect::<Vec<_>>(), expected);
+    assert_eq!(outputs["digest"], digest);
     assert!(
         job.stdout.contains(&format!("refs: {}\n", refs.join("\n"))),
         "the next step must receive the refs: {job:#?}"
@@ -36,4 +37,27 @@ fn action_publish_sets_outputs_and_shows_the_checklist() {
     assert!(outputs["report"].as_str().unwrap().ends_with("/report.json"), "{outputs:#}");
     assert!(job.summary.starts_with("## app 1.2.3\n"), "{}", job.summary);
     assert!(job.summary.contains("- [x] clean work tree"), "{}", job.summary);
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn action_does_not_push_if_push_is_false() {
+    let registry = FakeRegistry::storing();
+    let repository = Project::app().file(".gitignore", "/target\n").committed();
+    let with = |push: &str| {
+        format!(
+            "          push: {push}\n          args: --platform linux/amd64\n          tags: |\n            {0}/app:1.2.3\n            {0}/app:edge\n",
+            registry.host
+        )
+    };
+    let (job, _) = run(&repository, &registry.host, &with("false"));
+    assert_eq!(job.code, 0, "{job:#?}");
+    assert_eq!(job.outputs["refs"], "");
+    assert!(job.outputs["report"].as_str().unwrap().ends_with("/report.json"), "{:#}", job.outputs);
+    assert_eq!(registry.tags("app"), Vec::<String>::new());
+
+    let (job, _) = run(&repository, &registry.host, &with("true"));
+    assert_eq!(job.code, 0, "{job:#?}");
+    assert_eq!(registry.tags("app"), ["1.2.3", "edge"]);
+    assert!(job.outputs["digest"].as_str().unwrap().starts_with("sha256:"), "{:#}", job.outputs);
 }
