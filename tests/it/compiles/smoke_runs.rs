@@ -54,13 +54,13 @@ fn smoke_command_is_split_like_a_shell_command() {
 #[ignore = "run by scripts/test"]
 fn failed_smoke_run_moves_no_tag() {
     for (run, reason) in
-        [("seq 30; echo no luck >&2; exit 1", "`app --version` ended with 1"), ("kill -SEGV $$", "signal 11")]
+        [("seq 30; echo no luck >&2; exit 1", "`app --version` exited with status 1"), ("kill -SEGV $$", "signal 11")]
     {
         let (registry, docker) = (FakeRegistry::storing(), docker(run));
         let project = Project::with_config("smoke = ['--version']");
         let finished: Finished = publish(&project, &registry, &docker, &[]).fails(8).finish();
         finished
-            .stderr_has(&["error: image 'app': linux/amd64: ", reason, "smoke = [\"--version\"]"])
+            .stderr_has(&["error: image 'app': linux/amd64: ", reason, " hint: "])
             .stderr_lacks("\n5\n")
             .stderr_lacks("Tagging");
         calls(&docker);
