@@ -73,7 +73,7 @@ pub(crate) struct SettingsArgs {
         help_heading = "Image"
     )]
     allow_tag_mismatch: bool,
-    /// Label for the images, in addition to those of the configuration
+    /// Add a label to the images, in addition to those of the configuration
     #[arg(
         long = "label",
         value_name = "NAME=VALUE",
@@ -82,7 +82,7 @@ pub(crate) struct SettingsArgs {
         help_heading = "Image"
     )]
     labels: Vec<(String, String)>,
-    /// Annotation for the images, in addition to those of the configuration
+    /// Add an annotation to the images, in addition to those of the configuration
     ///
     /// The prefix index: or manifest: limits an annotation to the index or to the platforms' manifests.
     #[arg(

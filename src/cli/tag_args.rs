@@ -1,4 +1,4 @@
-//! Options that permit tags to move where they usually must not.
+//! Options that allow tags to be overwritten or to move to a lower version.
 
 use clap::Args;
 use clap::builder::BoolishValueParser;

@@ -101,7 +101,7 @@ fn note_different_digests(images: &[Image], selections: &[EngineSelection], is_c
     } else {
         // For the whole workspace, this would also affect images that require buildx.
         let tables: Vec<String> = names.iter().map(|name| format!("[images.{name}]")).collect();
-        format!("for these images only: in {}, or in [package.metadata.multiarch]", tables.join(", "))
+        format!("in {}, or in [package.metadata.multiarch] of their packages", tables.join(", "))
     };
     Some(format!(
         "the digest of {} depends on whether Docker is available; to get the same digest on every machine, set \

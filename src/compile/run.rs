@@ -27,7 +27,7 @@ pub(crate) fn run(
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // Only a faster build is lost if this fails.
-            let _ = zig_libc::prebuild(&toolchain.linkers, &c_env, &prebuild);
+            let _ = zig_libc::prebuild(toolchain, &c_env, &prebuild);
         });
         let artifacts = run_cargo(toolchain, &c_env, finished, cancel, ui);
         prebuild.cancel();

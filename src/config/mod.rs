@@ -47,7 +47,7 @@ pub(crate) struct Config {
     /// Publish an index, which can contain several platforms. Without an index, the tags point to the manifest of the
     /// image's only platform, as AWS Lambda requires.
     pub index: Option<bool>,
-    /// Tags that must not move to another image, as templates like those in `tags`. A leading `v` makes no difference.
+    /// Tags that must not move to another image, as templates like those in `tags`. A leading `v` is ignored.
     /// Tags in loopback registries can always move.
     pub immutable_tags: Option<Vec<String>>,
     /// Allow publishing a commit whose git tag names another version than Cargo.toml.
@@ -71,9 +71,9 @@ pub(crate) struct Config {
     pub template: Option<String>,
     /// Files and directories to copy into the image.
     pub files: Option<Vec<FileEntry>>,
-    /// Empty directories to create, which the image's user can write to by default.
+    /// Empty directories to create, owned by the image's user by default.
     pub directories: Option<Vec<DirectoryEntry>>,
-    /// Capabilities that programs get when they start, by binary, such as `{ core = ["net_bind_service"] }`. Requires the
+    /// Linux capabilities of programs, by binary, such as `{ core = ["net_bind_service"] }`. Requires the
     /// embedded engine.
     pub capabilities: IndexMap<String, Vec<String>>,
     /// CA certificates to install in `/etc/ssl/certs/ca-certificates.crt`: a list of `"bundled"` (Mozilla's root
@@ -202,7 +202,7 @@ pub(crate) struct Config {
     /// Annotations that the image index must have, or the manifest if `index = false`, as `"NAME"` or `"NAME=PATTERN"`.
     pub require_annotations: Option<Vec<RequiredMetadata>>,
     /// Arguments for smoke runs, such as `["--version"]`. The image is run on every platform before tags are moved.
-    /// `[]` runs the entrypoint without arguments.
+    /// `[]` runs the image's default command.
     #[cfg_attr(test, schemars(extend("x-default" = "no smoke run")))]
     pub smoke: Option<Vec<String>>,
 }

@@ -62,7 +62,7 @@ fn file_certificates(image: &str, path: &str, root: &Utf8Path) -> Result<Vec<Cer
     let file = workspace_file::resolve(root, path, &label)
         .map_err(|failure| failure.hint("other sources are \"bundled\" and \"host\""))?;
     if !file.is_file() {
-        return Err(failure("is not a file").hint("list the PEM files in it"));
+        return Err(failure("is not a file").hint("name PEM files instead of a directory"));
     }
     match read_pem(&file) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),

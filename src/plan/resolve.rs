@@ -228,8 +228,7 @@ fn resolve_image(
     }
     let copies_libraries = resolved.iter().any(|platform| platform.copy_libraries);
     if all.copy_libraries == Some(true) && !copies_libraries {
-        let message =
-            format!("image '{name}': copy-libraries copies only libraries from sysroot-packages, which is not set");
+        let message = format!("image '{name}': copy-libraries requires sysroot-packages, which is not set");
         return Err(
             Failure::new(Class::Config, message).hint("list the Debian packages: sysroot-packages = [\"libssl-dev\"]")
         );
@@ -335,8 +334,10 @@ fn resolve_index(image: &str, platforms: &[Platform], settings: &Config) -> Resu
     if platforms.len() > 1 {
         let names = platforms.iter().map(|platform| platform.name()).collect::<Vec<_>>().join(", ");
         let message = format!("image '{image}' has index = false, but {} platforms: {names}", platforms.len());
-        return Err(Failure::new(Class::Config, message)
-            .hint(format!("select one, such as platforms = [\"{}\"], or remove index = false", platforms[0])));
+        return Err(Failure::new(Class::Config, message).hint(format!(
+            "select a single platform, such as platforms = [\"{}\"], or remove index = false",
+            platforms[0]
+        )));
     }
     for (key, value) in [("provenance", &settings.provenance), ("sbom", &settings.sbom)] {
         if is_attestation_on(value.as_deref()) {

@@ -376,7 +376,7 @@ fn layer_media_type(archive: &Archive, path: &str) -> Result<&'static str> {
 }
 
 fn missing(name: &str) -> Finding {
-    MISSING_BLOB.finding(format!("{name} is part of the image but does not exist"), "publish the image again")
+    MISSING_BLOB.finding(format!("{name} is referenced by the image but was not found"), "publish the image again")
 }
 
 /// Compares a blob's size and digest with its descriptor.

@@ -95,7 +95,7 @@ fn check_binaries(image: &Image, planned: &ImagePlatform, root: &RootFs, artifac
             }
             _ => {
                 return Err(failure("is missing".to_owned())
-                    .hint("copy the binaries in your template: {% include \"contents\" %}"));
+                    .hint("to copy the binaries, add to your template: {% include \"contents\" %}"));
             }
         }
     }

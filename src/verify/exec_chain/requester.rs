@@ -46,7 +46,7 @@ impl Requester {
                 "copy the program into the image, or run an existing one: healthcheck = { cmd = [\"/usr/local/bin/app\", \"…\"] }",
             ),
             Requester::Program(parent) => PROGRAM_NOT_FOUND.finding(
-                format!("{reason}, but {parent} starts it"),
+                format!("{reason}, but {parent} tries to run it"),
                 "copy the program into the image, or run an existing one instead",
             ),
             Requester::Shebang(script) if path.ends_with('\r') => INTERPRETER_MISSING.finding(

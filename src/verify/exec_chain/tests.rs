@@ -78,7 +78,7 @@ fn reports_health_checks_that_cannot_run() {
         (&[][..], None),
         (&["app", "health"], None),
         (&["/gone"], Some("/gone is not in the image")),
-        (&["sh", "-c", "/gone || exit 1"], Some("/gone is not in the image, but /usr/bin/sh starts it")),
+        (&["sh", "-c", "/gone || exit 1"], Some("/gone is not in the image, but /usr/bin/sh tries to run it")),
     ] {
         let found = chain_of(&[], Some(command), "").findings;
         let found: Vec<String> = found.iter().map(ToString::to_string).collect();
@@ -125,13 +125,13 @@ fn reports_programs_that_cannot_start() {
             "",
             "MA051 /usr/local/bin/dangling is a link to /opt/app, which is not in the image, but the image's ENTRYPOINT or CMD runs it",
         ),
-        (&["tini", "/gone"], "", "MA051 /gone is not in the image, but /usr/bin/tini starts it"),
+        (&["tini", "/gone"], "", "MA051 /gone is not in the image, but /usr/bin/tini tries to run it"),
         (
             &["/run/gone"],
             "",
-            "MA051 gone is not in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), but /run/gone starts it",
+            "MA051 gone is not in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin), but /run/gone tries to run it",
         ),
-        (&["sh", "/run/none"], "", "MA051 /run/none is not in the image, but /usr/bin/sh starts it"),
+        (&["sh", "/run/none"], "", "MA051 /run/none is not in the image, but /usr/bin/sh tries to run it"),
         (&["mine"], "7:7", "MA040 /usr/bin/mine has mode 0700 and is owned by 0:0, so user 7 cannot execute it"),
         (&["empty"], "", "MA041 /usr/bin/empty is empty"),
         (&["text"], "", "MA041 /usr/bin/text is neither an ELF file nor a script with `#!` on its first line"),

