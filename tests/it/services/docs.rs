@@ -74,7 +74,12 @@ fn output_of_docker_run() {
 fn shown(project: &Project, args: &str, registry: &str) -> String {
     let real = args.replace("localhost:5000", registry);
     let run = project.run(&shell_words::split(&real).unwrap().iter().map(String::as_str).collect::<Vec<_>>());
-    let finished = run.env("DOCKER_HOST", "unix:///nowhere/docker.sock").finish();
+    // Whatever Docker or CA certificates this machine has, the output must be the same.
+    let run = run
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .env("SSL_CERT_FILE", "/usr/share/ca-certificates/mozilla/ISRG_Root_X1.crt")
+        .env("SSL_CERT_DIR", "/nowhere");
+    let finished = run.finish();
     let dir = std::fs::canonicalize(project.path()).unwrap().display().to_string();
     let output = format!("{}{}", finished.stderr, finished.stdout).replace(registry, "localhost:5000");
     format!("$ cargo multiarch {args}\n{}", output.replace(&dir, "examples/hello"))
