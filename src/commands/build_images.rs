@@ -78,7 +78,7 @@ struct CompileOutput {
     embedded_layouts: Vec<Layout>,
 }
 
-/// Compiles the binaries on another thread. Meanwhile, checks the images, and builds those of the embedded engine.
+/// Compiles the binaries on another thread while checking the images and building those that use the embedded engine.
 fn compile_and_build<'env>(
     plan: &'env Plan,
     prepared: &'env Prepared,
@@ -93,7 +93,7 @@ fn compile_and_build<'env>(
         // Record the error before the channel closes; otherwise the layer builder would report missing binaries first.
         artifacts.map_err(|error| cancel.fail(error).into())
     };
-    // Checks take no time if there is nothing to pull, so do not start cargo before them.
+    // If there is nothing to pull, the checks are nearly instant, so run them before starting cargo.
     let (checked, compiling) = if check_images::needs_bases(prepared) {
         let compiling = stages.spawn(compile);
         (check_images(plan, prepared, registry, ui).map_err(|error| cancel.fail(error))?, compiling)

@@ -99,7 +99,7 @@ fn strip_debug(path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns the command that a command line requests with arguments such as `… zig cc -- ARGS`.
+/// Parses a command line such as `… zig cc -- ARGS`. Returns `None` if it does not invoke a zig command.
 pub(crate) fn command(args: &[OsString]) -> Option<ZigCommand> {
     if args.get(1)? != "zig" {
         return None;

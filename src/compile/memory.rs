@@ -42,7 +42,7 @@ pub(crate) fn jobs(requested: Option<i32>, cores: usize) -> usize {
     }
 }
 
-/// What determines how much memory a build needs at once.
+/// The factors that determine the peak memory use of a build.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MemoryUse<'a> {
     /// Available memory in bytes.

@@ -62,7 +62,7 @@ impl EntryHeaders {
     }
 }
 
-/// Returns the content of the extended header among the headers of an entry, which come before its main header.
+/// Returns the content of an entry's PAX extended header, given the headers that precede its main header.
 fn find_extended_header(mut headers: &[u8]) -> Option<&[u8]> {
     loop {
         let header = Header::from_byte_slice(headers.get(..BLOCK)?);

@@ -305,7 +305,7 @@ impl From<Platform> for String {
     }
 }
 
-/// Formats the machine, such as `aarch64 (64-bit, little-endian)`.
+/// Formats the machine for display, for example as `aarch64 (64-bit, little-endian)`.
 impl fmt::Display for ElfIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match TABLE.iter().find(|row| row.elf_header.machine == self.machine) {

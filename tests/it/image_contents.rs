@@ -278,8 +278,8 @@ fn programs_have_the_configured_capabilities() {
     assert_eq!(files_with("")["usr/local/bin/app"].capabilities, None);
 }
 
-/// Capabilities of a higher level can be replaced or removed for an image or a platform. Those for all images may name
-/// binaries of other images.
+/// An image or platform can override or remove capabilities that are set at a higher configuration level. Capabilities
+/// set for all images may name binaries that a given image does not contain.
 #[test]
 fn capabilities_can_differ_between_images_and_platforms() {
     let config = "platforms = ['linux/amd64', 'linux/arm64']\n\

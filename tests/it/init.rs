@@ -327,8 +327,8 @@ fn uses(job: &Value, action: &str) -> bool {
     names.map(|name| name.split('@').next().unwrap()).any(|name| name == action)
 }
 
-/// Every job that may run the code of a pull request has no secrets and cannot write to anything. Jobs that publish
-/// neither read nor write caches.
+/// No job that may run code from a pull request has access to secrets or write permissions. Jobs that publish neither
+/// read nor write caches.
 #[test]
 fn init_ci_separates_pull_requests_from_publishing() {
     for forge in ["github", "forgejo"] {

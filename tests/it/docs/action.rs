@@ -41,7 +41,7 @@ fn files_with_actions() -> Vec<(String, String)> {
     files
 }
 
-/// All files use the same release of an action, so that an update does not forget one.
+/// All files use the same release of an action. This catches updates that miss a file.
 #[test]
 fn actions_are_pinned_to_the_same_commits() {
     let pinned = Regex::new(r"(?m)uses: (\S+)@(\S+)(?: # (v[0-9.]+))?$").unwrap();
