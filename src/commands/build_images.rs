@@ -136,10 +136,8 @@ fn stage_libraries(prepared: &Prepared, artifacts: &Artifacts, bases: &PulledBas
     for (image, staged) in prepared.images.iter().zip(&prepared.staged) {
         for platform in image.platforms.iter().filter(|platform| platform.copy_libraries) {
             let base = bases.get(&(platform.base.clone(), platform.platform)).map(|base| &base.rootfs);
-            let sysroot = prepared.source.sysroots().get(&platform.build.triple);
-            let keys = platform.binaries.iter().map(|binary| (platform.build.clone(), binary.clone()));
-            let elves = keys.filter_map(|key| artifacts.get(&key)).map(|artifact| &artifact.elf);
-            let libraries = libraries::to_copy(elves, base, sysroot)?;
+            let sysroots = prepared.source.sysroots();
+            let libraries = libraries::to_copy(&platform.build, &platform.binaries, artifacts, base, sysroots)?;
             build_context::stage_libraries(platform, &libraries, &staged.dir)?;
             let names: Vec<&str> = libraries.iter().map(|library| library.name.as_str()).collect();
             if !names.is_empty() {

@@ -1,6 +1,5 @@
 //! Predicts how the executables of a build will be linked, from the target, the cargo profile and rustc's flags.
 
-use super::cargo_command::target_flags;
 use super::facts::{BuildFacts, RustToolchain};
 use super::rustflags::{self, codegen_option};
 use crate::elf::linking::SymbolKind;
@@ -14,11 +13,9 @@ pub(crate) struct ExpectedLinking {
     pub symbols: SymbolKind,
 }
 
-/// Predicts how executables will be linked. `in_profile` are the symbols that the cargo profile requests.
+/// Predicts how executables will be linked. `in_profile` is what the cargo profile leaves in them.
 pub(crate) fn predict(build: &BuildFacts<'_>, rust: &RustToolchain, in_profile: SymbolKind) -> ExpectedLinking {
-    let added = target_flags(build, rust);
-    let sources = rustflags::sources(build, &added);
-    let flags: Vec<String> = sources.iter().flat_map(|source| source.flags).cloned().collect();
+    let flags = rustflags::all(build, rust);
     ExpectedLinking { executable: executable_kind(build, &flags), symbols: symbols(&flags, in_profile) }
 }
 

@@ -204,8 +204,7 @@ impl<'a> BuildFacts<'a> {
     pub(crate) fn loads_glibc(&self) -> bool {
         /// Parts of flags that link statically, set another loader, or leave out the start files.
         const OTHER: [&str; 4] = ["-static", "dynamic-linker", "-nostartfiles", "-nostdlib"];
-        let mut flags = self.settings.rustflags.iter().chain(&self.target.rustflags);
-        let is_default = !flags.any(|flag| OTHER.iter().any(|part| flag.contains(part)));
+        let is_default = !self.rustflags().any(|flag| OTHER.iter().any(|part| flag.contains(part)));
         self.triple().contains("-linux-gnu") && is_default && !self.links_statically()
     }
 

@@ -1,6 +1,7 @@
 //! Determines which flags rustc gets, in which order, and where each of them is set.
 
-use super::facts::BuildFacts;
+use super::cargo_command::target_flags;
+use super::facts::{BuildFacts, RustToolchain};
 
 /// Flags for rustc from one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +12,12 @@ pub(super) struct FlagSource<'a> {
 }
 
 const CARGO_CONFIG: &str = "cargo's configuration";
+
+/// Returns all flags that rustc gets for a build, in their order.
+pub(super) fn all(build: &BuildFacts<'_>, rust: &RustToolchain) -> Vec<String> {
+    let added = target_flags(build, rust);
+    sources(build, &added).iter().flat_map(|source| source.flags).cloned().collect()
+}
 
 /// Returns the sources of a build's flags, in rustc's order. `added` are the flags that are added to the user's.
 pub(super) fn sources<'a>(build: &BuildFacts<'a>, added: &'a [String]) -> Vec<FlagSource<'a>> {

@@ -107,7 +107,7 @@ impl Toolchain {
         self.linkers.get(settings).map(|selection| selection.linker.to_string()).unwrap_or_default()
     }
 
-    /// Predicts how a build's executables will be linked. `in_profile` are the symbols that its cargo profile requests.
+    /// Predicts how a build's executables will be linked. `in_profile` is what its cargo profile leaves in them.
     pub(crate) fn expected_linking(&self, settings: &BuildSettings, in_profile: SymbolKind) -> ExpectedLinking {
         expected_linking::predict(&self.facts.build(settings), &self.facts.rust, in_profile)
     }

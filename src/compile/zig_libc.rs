@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::c_env::CEnv;
-use super::cargo_command::target_flags;
 use super::linker::types::Linker;
+use super::rustflags;
 use super::toolchain::Toolchain;
 use crate::process::Cmd;
 use crate::threads::CancelToken;
@@ -27,8 +27,7 @@ pub(crate) fn prebuild(toolchain: &Toolchain, c_env: &CEnv, cancel: &CancelToken
         if started.insert(compiler) && !cancel.is_cancelled() {
             let build = toolchain.facts.build(settings);
             let cmd = Cmd::new(&toolchain.facts.rust.rustc)
-                .args(&build.target.rustflags)
-                .args(target_flags(&build, &toolchain.facts.rust))
+                .args(rustflags::all(&build, &toolchain.facts.rust))
                 .args(["--target", &settings.triple, "-C"])
                 .arg(format!("linker={compiler}"))
                 .arg("--out-dir")

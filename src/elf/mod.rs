@@ -25,7 +25,7 @@ pub(crate) struct Elf {
     /// Whether the file can be executed: its type is ET_EXEC or ET_DYN, and it has an entry point and loadable
     /// segments.
     pub executable: bool,
-    /// Whether the file contains all of its segments' bytes, that is, whether it is not truncated.
+    /// Whether the file contains the bytes of all its segments. Otherwise, it is truncated.
     #[serde(rename = "whole")]
     pub is_complete: bool,
     /// Instruction set level that the file requires, if it specifies one, such as 7 for ARMv7 or 3 for x86-64-v3.

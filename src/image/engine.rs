@@ -238,8 +238,8 @@ fn require_embedded(choice: EngineChoice, needs_buildx: Option<Failure>, why: St
     }
 }
 
-/// Decides which engine builds an image. `needs_buildx` is the reason why the embedded engine cannot be used, or `None` if it
-/// can. `find_builder` is called only if the decision depends on the available builders.
+/// Decides which engine builds an image. `needs_buildx` is the reason why the embedded engine cannot be used, or `None`
+/// if it can. `find_builder` is called only if the decision depends on the available builders.
 pub(crate) fn decide(
     choice: EngineChoice,
     needs_buildx: Option<Failure>,

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::compile::Artifacts;
 use crate::compile::facts::Sysroot;
 use crate::elf::Elf;
 use crate::oci::rootfs::{FsNode, RootFs};
+use crate::plan::{Binary, BuildSettings};
 
 /// A library to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,15 +36,19 @@ const GLIBC: [&str; 12] = [
     "libanl.so",
 ];
 
-/// Returns the libraries that an image needs in addition to those in its base. `binaries` are the programs in the image.
-/// Libraries that neither the base nor the sysroot contains are left to verification.
-pub(crate) fn to_copy<'a>(
-    binaries: impl Iterator<Item = &'a Elf>,
+/// Returns the libraries that a platform of an image needs in addition to those in its base. `binaries` are the binaries
+/// of `build` in the image, and `sysroots` the sysroots by target triple. Libraries that neither the base nor the sysroot
+/// contains are left to verification.
+pub(crate) fn to_copy(
+    build: &BuildSettings,
+    binaries: &[Binary],
+    artifacts: &Artifacts,
     base: Option<&RootFs>,
-    sysroot: Option<&Sysroot>,
+    sysroots: &BTreeMap<String, Sysroot>,
 ) -> Result<Vec<CopiedLibrary>> {
-    let Some(sysroot) = sysroot else { return Ok(Vec::new()) };
-    let needed = binaries.flat_map(|elf| elf.needed.clone()).collect();
+    let Some(sysroot) = sysroots.get(&build.triple) else { return Ok(Vec::new()) };
+    let artifacts = binaries.iter().filter_map(|binary| artifacts.get(&(build.clone(), binary.clone())));
+    let needed = artifacts.flat_map(|artifact| artifact.elf.needed.clone()).collect();
     let in_base = |name: &str| base.is_some_and(|base| has_library(base, name, &sysroot.multiarch));
     let selected = select(needed, &in_base, &|name| read_library(sysroot, name))?;
     Ok(selected.into_iter().map(|(name, path)| CopiedLibrary { name, path }).collect())

@@ -77,16 +77,16 @@ impl<'a> Release<'a> {
 
 /// Returns the tags that consist only of a version.
 fn plain_tags(tags: &[String]) -> Vec<VersionTag<'_>> {
-    tags.iter().filter_map(|tag| Some(VersionTag { tag, version: parse(tag)? })).collect()
+    tags.iter().filter_map(|tag| Some(VersionTag { tag, version: parse_version(tag)? })).collect()
 }
 
 /// Returns the version in a tag for one package: `NAME-v1.2.3` or `NAME/v1.2.3`.
 fn version_of(tag: &str, package: &str) -> Option<Version> {
-    parse(tag.strip_prefix(package)?.strip_prefix(['-', '/'])?)
+    parse_version(tag.strip_prefix(package)?.strip_prefix(['-', '/'])?)
 }
 
-/// Parses a version with an optional leading `v`.
-fn parse(text: &str) -> Option<Version> {
+/// Parses a version that may start with `v`.
+pub(crate) fn parse_version(text: &str) -> Option<Version> {
     Version::parse(text.strip_prefix('v').unwrap_or(text)).ok()
 }
 
@@ -150,7 +150,7 @@ impl fmt::Display for TagMismatch<'_> {
 
 /// Moves tags that consist only of a version to the front.
 pub(crate) fn sort(tags: &mut [String]) {
-    tags.sort_by_key(|tag| parse(tag).is_none());
+    tags.sort_by_key(|tag| parse_version(tag).is_none());
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use minijinja::{Environment, UndefinedBehavior, context};
 use semver::Version;
 
 use super::Checkout;
+use super::git_tags::parse_version;
 use crate::error::{Class, Failure};
 
 /// The tags of an image, in template order, and notes about skipped tags.
@@ -94,7 +95,7 @@ pub(crate) fn uncommitted_note(checkout: &Checkout) -> Option<String> {
 
 /// Reports whether a tag is a version, optionally with a leading `v`.
 pub(crate) fn is_version(tag: &str, version: &Version) -> bool {
-    Version::parse(without_v(tag)).is_ok_and(|tagged| tagged == *version)
+    parse_version(tag).is_some_and(|tagged| tagged == *version)
 }
 
 /// Placeholder for an empty value in rendered text. Templates cannot contain it.

@@ -94,7 +94,7 @@ pub(crate) fn decide(
 }
 
 /// Reports whether the annotations show that a published image was built from another commit than `revision`.
-pub(crate) fn is_of_other_commit(existing: &TagImage, revision: Option<&str>) -> bool {
+pub(crate) fn is_from_other_commit(existing: &TagImage, revision: Option<&str>) -> bool {
     existing.revision.as_deref().is_some_and(|published| revision.is_some_and(|revision| revision != published))
 }
 
@@ -161,7 +161,7 @@ mod tests {
             (Some("a"), None, false),
         ] {
             let existing = TagImage { revision: published.map(str::to_owned), ..TagImage::default() };
-            assert_eq!(is_of_other_commit(&existing, revision), expected, "{published:?} {revision:?}");
+            assert_eq!(is_from_other_commit(&existing, revision), expected, "{published:?} {revision:?}");
         }
     }
 }

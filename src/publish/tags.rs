@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context, Result};
 use indexmap::IndexSet;
-use semver::Version;
 
-use super::tag_decision::{TagConflict, TagDecision, TagImage, TagKind, decide, is_of_other_commit};
+use super::tag_decision::{TagConflict, TagDecision, TagImage, TagKind, decide, is_from_other_commit};
 use crate::error::{Class, Failure, all_hints, failure_class, message_with_causes};
 use crate::oci::descriptor::descriptor;
 use crate::oci::digest::shorten_digest;
 use crate::oci::layout::{Layout, config_platform, descriptor_platform, is_attestation};
 use crate::oci::reference::{is_loopback, repository_name};
+use crate::plan::git_tags::parse_version;
 use crate::plan::{Image, TagPermissions};
 use crate::registry::{FetchedManifest, Registry};
 use crate::threads::parallel;
@@ -124,7 +124,7 @@ pub(crate) fn find_other_revisions(images: &[Image], registry: &Registry) -> Res
     for (tag, published) in immutable.into_iter().zip(&published) {
         let revision = images[tag.image].tagged_annotations().get(REVISION).map(String::as_str);
         let published = published.as_ref().map(|existing| &existing.image);
-        if let Some(published) = published.filter(|published| is_of_other_commit(published, revision)) {
+        if let Some(published) = published.filter(|published| is_from_other_commit(published, revision)) {
             let origin = other_commit(published.revision.as_deref().unwrap_or_default(), revision.unwrap_or_default());
             conflicts.push(Conflict { tag, origin });
         }
@@ -222,14 +222,10 @@ fn published_image(manifest: &FetchedManifest) -> TagImage {
             image.platforms.extend(entry.platform().as_ref().and_then(descriptor_platform));
         }
     }
+    // Other tools may write the version with a leading `v`.
     image.version = annotations.get(VERSION).and_then(|version| parse_version(version));
     image.revision = annotations.remove(REVISION);
     image
-}
-
-/// Parses a version, which other tools may write with a leading `v`.
-fn parse_version(version: &str) -> Option<Version> {
-    Version::parse(version.strip_prefix('v').unwrap_or(version)).ok()
 }
 
 /// Returns an image that is about to be published. `digest` is what its tags will point to, and `manifests` are the

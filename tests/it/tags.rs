@@ -15,7 +15,7 @@ fn project() -> Project {
 }
 
 /// Creates another commit, which may have another version.
-fn commit(project: Project, version: &str) -> Project {
+pub fn commit(project: Project, version: &str) -> Project {
     let manifest = format!("[package]\nname = \"app\"\nversion = \"{version}\"\nedition = \"2021\"\n");
     let lock = format!("version = 4\n\n[[package]]\nname = \"app\"\nversion = \"{version}\"\n");
     let project = project.file("Cargo.toml", &manifest).file("Cargo.lock", &lock);

@@ -72,13 +72,15 @@ fn select_engines(
     let selections = request.select(|plain_http| builder::choose(builder, plain_http, docker, ui));
     let mut engines = Vec::new();
     for (index, selection) in selections.into_iter().enumerate() {
-        engines.push(match (selection, request.needs_buildx(index)) {
-            (Ok(selection), _) => ImageEngine::Selected(selection),
-            (Err(error), Ok(needs_buildx)) => ImageEngine::None { error, needs_buildx },
-            (Err(error), Err(_)) => {
-                results.add_error("template", error)?;
-                ImageEngine::InvalidTemplate
-            }
+        engines.push(match selection {
+            Ok(selection) => ImageEngine::Selected(selection),
+            Err(error) => match request.needs_buildx(index) {
+                Ok(needs_buildx) => ImageEngine::None { error, needs_buildx },
+                Err(_) => {
+                    results.add_error("template", error)?;
+                    ImageEngine::InvalidTemplate
+                }
+            },
         });
     }
     Ok(engines)

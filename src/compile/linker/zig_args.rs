@@ -47,8 +47,8 @@ impl ZigArgs {
         }
     }
 
-    /// Adapts the text of a response file: one argument per line, with backslashes before spaces and backslashes. The
-    /// adapted arguments keep them.
+    /// Adapts the text of a response file: one argument per line, with backslashes before spaces and backslashes. These
+    /// backslashes stay in the adapted arguments.
     pub(crate) fn adapt_response_file(text: &str) -> ZigArgs {
         let mut adapted = ZigArgs::adapt(text.lines().map(str::to_owned));
         adapted.output = adapted.output.as_deref().map(unescape);

@@ -169,10 +169,8 @@ impl LayerBuilder<'_> {
         for (position, planned) in self.planned_layers() {
             let Some(target) = &planned.libraries else { continue };
             let platform = &self.images[position.image].platforms[position.platform];
-            let keys = platform.binaries.iter().map(|binary| (platform.build.clone(), binary.clone()));
-            let elves = keys.filter_map(|key| compiled.get(&key)).map(|artifact| &artifact.elf);
             let base = platform.base.as_ref().map(|base| &base.rootfs);
-            let libraries = libraries::to_copy(elves, base, self.sysroots.get(&platform.build.triple))?;
+            let libraries = libraries::to_copy(&platform.build, &platform.binaries, compiled, base, self.sysroots)?;
             let entries = entries_with_libraries(planned, target, &libraries)?;
             let _ = jobs.send(LayerJob { position, entries });
         }

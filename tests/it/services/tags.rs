@@ -3,20 +3,13 @@
 use super::open_registry;
 use super::registry::digest;
 use crate::support::{Project, Run};
+use crate::tags::commit;
 
 /// Publishes to a registry through an address that does not count as a loopback address.
 fn publish(project: &Project, registry: &str, args: &[&str]) -> Run {
     let host = registry.split('/').next().unwrap();
     let all = ["publish", "--engine", "embedded", "--platform", "linux/amd64", "--registry", registry];
     project.run(&[&all, &["--insecure-registry", host][..], args].concat())
-}
-
-fn commit(project: Project, version: &str) -> Project {
-    let manifest = format!("[package]\nname = \"app\"\nversion = \"{version}\"\nedition = \"2021\"\n");
-    let lock = format!("version = 4\n\n[[package]]\nname = \"app\"\nversion = \"{version}\"\n");
-    let project = project.file("Cargo.toml", &manifest).file("Cargo.lock", &lock);
-    project.git(&["commit", "-q", "-a", "-m", "next", "--allow-empty"]);
-    project
 }
 
 #[test]
