@@ -1,6 +1,7 @@
 //! Resolves flags, environment variables and configuration files into a [`Plan`]. Later stages read only the plan.
 
 pub(crate) mod annotations;
+pub(crate) mod cargo_error;
 pub(crate) mod cargo_profiles;
 pub(crate) mod check_container;
 pub(crate) mod check_features;
