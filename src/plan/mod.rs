@@ -6,6 +6,7 @@ pub(crate) mod cargo_profiles;
 pub(crate) mod check_container;
 pub(crate) mod check_features;
 pub(crate) mod check_names;
+pub(crate) mod check_programs;
 pub(crate) mod ci_matrix;
 pub(crate) mod ci_tag;
 pub(crate) mod git;
