@@ -71,10 +71,10 @@ fn no_pip(problem: &str) -> Failure {
 }
 
 fn pip_failure(stderr: &str) -> Failure {
-    let errors = stderr.lines().filter_map(|line| line.strip_prefix("ERROR: "));
+    let errors: Vec<&str> = stderr.lines().filter_map(|line| line.strip_prefix("ERROR: ")).collect();
     // The last error is the most specific one, except for hashes, where a list follows.
-    let hashes = errors.clone().find(|error| error.contains("HASHES"));
-    let reason = hashes.or(errors.last()).or(stderr.trim().lines().last()).unwrap_or_default();
+    let hashes = errors.iter().find(|error| error.contains("HASHES"));
+    let reason = hashes.or(errors.last()).copied().or(stderr.trim().lines().last()).unwrap_or_default();
     Failure::new(Class::Toolchain, format!("pip cannot install zig: {reason}"))
         .hint("check the connection to the package index that pip uses: `pip config list`")
         .hint("or download zig from https://ziglang.org/download and put `zig` on PATH")
