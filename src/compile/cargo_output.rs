@@ -56,7 +56,7 @@ impl CargoProcess<'_> {
         };
         let output = RefCell::new(output);
         let on_line = |line| output.borrow_mut().on_line(line);
-        let status = self.cmd.stream_until(cancel, on_line, || output.borrow_mut().report_silence())?;
+        let status = self.cmd.stream_and_poll(cancel, on_line, || output.borrow_mut().report_silence())?;
         output.into_inner().finish(status)
     }
 }

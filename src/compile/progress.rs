@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use camino::Utf8PathBuf;
 use cargo_metadata::{Artifact, BuildScript};
 
 use super::cargo_command::CargoRun;
@@ -62,7 +63,7 @@ impl<'a> CompileProgress<'a> {
     /// Advances a build's bar by one crate. If `settings` is `None`, the crate was compiled for the host, and all bars
     /// advance.
     pub(crate) fn compiled(&self, artifact: &Artifact, settings: Option<&BuildSettings>) {
-        let file = artifact.filenames.first().map(|file| file.as_path());
+        let file = artifact.filenames.first().map(Utf8PathBuf::as_path);
         let (kind, name) = if artifact.target.is_custom_build() {
             (UnitKind::BuildScript, file.map(cargo_status::package_of).unwrap_or_default())
         } else {

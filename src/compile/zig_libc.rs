@@ -42,7 +42,7 @@ pub(crate) fn prebuild(toolchain: &Toolchain, c_env: &CEnv, cancel: &CancelToken
                 .args(["--target", &settings.triple, "-C", &format!("linker={compiler}"), "--out-dir"])
                 .arg(dir.path())
                 .arg(&source);
-            cmd.stream_until(cancel, |_| (), || progress.poll())?;
+            cmd.stream_and_poll(cancel, |_| (), || progress.poll())?;
         }
     }
     Ok(())

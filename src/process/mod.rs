@@ -110,9 +110,14 @@ impl Cmd {
         running.finish()
     }
 
-    /// Like [`stream`](Cmd::stream), but calls `poll` several times per second. Once `cancel` is triggered, stops the
-    /// program and its child processes and returns [`Cancelled`](crate::threads::Cancelled).
-    pub(crate) fn stream_until(
+    /// Like [`stream`](Cmd::stream), but once `cancel` is triggered, stops the program and its child processes and
+    /// returns [`Cancelled`](crate::threads::Cancelled).
+    pub(crate) fn stream_until(&self, cancel: &CancelToken, on_line: impl FnMut(Line)) -> Result<ExitStatus> {
+        self.stream_and_poll(cancel, on_line, || ())
+    }
+
+    /// Like [`stream_until`](Cmd::stream_until), but also calls `poll` several times per second.
+    pub(crate) fn stream_and_poll(
         &self,
         cancel: &CancelToken,
         on_line: impl FnMut(Line),
@@ -425,12 +430,12 @@ mod tests {
             cancel.cancel();
         };
         let sleep = Cmd::new("sh").args(["-c", "sleep 60 & echo started; wait"]);
-        let result = sleep.stream_until(&cancel, on_line, || polls += 1);
+        let result = sleep.stream_and_poll(&cancel, on_line, || polls += 1);
         assert!(polls > 0);
         assert!(Cancelled::caused(&result.unwrap_err()));
         assert_eq!(lines, 1);
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-        let status = Cmd::new("true").stream_until(&CancelToken::default(), |_| (), || ()).unwrap();
+        let status = Cmd::new("true").stream_until(&CancelToken::default(), |_| ()).unwrap();
         assert!(status.success());
     }
 
