@@ -114,7 +114,7 @@ fn progress_bars_disappear_at_the_end() {
             bars(lines) == 3 && lines.iter().filter(|line| is_bar(line, "") && line.contains("1/2 ")).count() == 3
         });
         assert!(lines.iter().filter(|line| line.contains(gauge)).count() >= 3, "{columns}: {lines:#?}");
-        if columns >= 60 {
+        if columns >= 80 {
             // The age of the build script is shown, too.
             terminal.wait_for("what is running", |lines| {
                 lines.iter().filter(|line| is_bar(line, "") && line.contains(" app build script ")).count() == 3
