@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use camino::Utf8PathBuf;
+
 use crate::threads::lock;
 
 /// A kind of work. The variants are in the order in which a run performs them.
@@ -40,6 +42,12 @@ pub(crate) struct Span {
     pub note: Option<&'static str>,
 }
 
+impl Span {
+    pub(crate) fn duration(&self) -> Duration {
+        self.end.saturating_sub(self.start)
+    }
+}
+
 /// A recorder for the spans of a run. The default value records nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Timings(Option<Recorder>);
@@ -48,17 +56,41 @@ pub(crate) struct Timings(Option<Recorder>);
 struct Recorder {
     started: Instant,
     spans: Mutex<Vec<Span>>,
+    cargo_pages: Mutex<Vec<CargoPage>>,
+}
+
+/// A timings page that cargo has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CargoPage {
+    /// What the cargo process compiled.
+    pub name: String,
+    pub path: Utf8PathBuf,
 }
 
 impl Timings {
     /// Starts recording.
     pub(crate) fn enabled() -> Timings {
-        Timings(Some(Recorder { started: Instant::now(), spans: Mutex::default() }))
+        Timings(Some(Recorder { started: Instant::now(), spans: Mutex::default(), cargo_pages: Mutex::default() }))
     }
 
     /// Starts a span, which ends when the returned value is dropped.
     pub(crate) fn span(&self, phase: Phase, name: impl Display) -> OpenSpan<'_> {
         OpenSpan(self.0.as_ref().map(|recorder| (recorder, recorder.span(phase, recorder.started.elapsed(), name))))
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Records a page that cargo has written.
+    pub(crate) fn add_cargo_page(&self, page: CargoPage) {
+        if let Some(recorder) = &self.0 {
+            lock(&recorder.cargo_pages).push(page);
+        }
+    }
+
+    pub(crate) fn cargo_pages(&self) -> Vec<CargoPage> {
+        self.0.as_ref().map(|recorder| lock(&recorder.cargo_pages).clone()).unwrap_or_default()
     }
 
     /// Returns the time since the start of the run and all finished spans, sorted by phase and start time. Returns
@@ -135,7 +167,8 @@ mod tests {
         span.digest(MustNotBeFormatted);
         drop(span.span_from_same_start(Phase::Layer, MustNotBeFormatted));
         drop(span);
-        assert_eq!(timings.recorded(), None);
+        timings.add_cargo_page(CargoPage { name: "app".to_owned(), path: "/t/page.html".into() });
+        assert_eq!((timings.recorded(), timings.cargo_pages()), (None, Vec::new()));
     }
 
     #[test]

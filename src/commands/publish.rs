@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 
 use anyhow::Result;
+use indexmap::IndexMap;
 
 use super::build::build_without_push;
 use super::build_images::{BuildOutput, BuildRun, BuiltImage, build_images};
@@ -118,8 +119,10 @@ fn move_tags(
     let new = new_images(images, output);
     let moves = ui.timed(Phase::Publish, "tags", || tags::decide_moves(images, &new, permissions, registry))?;
     let mut sent = Vec::new();
+    let progress = ui.bars().elapsed("Tagging");
     for tag_move in &moves {
         let index = tag_move.tag.image;
+        progress.message(&tag_move.tag.reference);
         if let Err(error) = move_tag(tag_move, &images[index], &output.images[index], registry, ui) {
             return Err(tags::restore(&sent, error, registry));
         }
@@ -127,12 +130,40 @@ fn move_tags(
             sent.push(tag_move);
         }
     }
+    drop(progress);
+    for (verb, tags) in tag_summary(&moves) {
+        ui.status(verb, tags);
+    }
     let mut outcomes = vec![Vec::new(); images.len()];
     for tag_move in moves {
         let index = tag_move.tag.image;
         outcomes[index].push(TagOutcome::new(tag_move, &output.images[index].verified.digests.image));
     }
     Ok(outcomes)
+}
+
+/// Returns status lines for the tags of each repository, such as `Tagged` with `ghcr.io/you/app: 1.2.3, latest (was
+/// sha256:0123456789ab)`. Tags that stay at a higher version are left out, because notes name them.
+fn tag_summary(moves: &[TagMove]) -> Vec<(&'static str, String)> {
+    let mut lines: IndexMap<(usize, &str, &'static str), Vec<String>> = IndexMap::new();
+    for TagMove { tag, existing, decision } in moves {
+        let (repository, name) = tag.reference.rsplit_once(':').unwrap_or((&tag.reference, ""));
+        let (verb, name) = match (decision, existing) {
+            (TagDecision::KeepHigherVersion(_), _) => continue,
+            (TagDecision::Unchanged, _) => ("Unchanged", name.to_owned()),
+            (TagDecision::Move, Some(existing)) => {
+                ("Tagged", format!("{name} (was {})", shorten_digest(&existing.image.digest)))
+            }
+            (TagDecision::Create | TagDecision::Move, _) => ("Tagged", name.to_owned()),
+        };
+        lines.entry((tag.image, repository, verb)).or_default().push(name);
+    }
+    // Moves are in the order in which they were sent, which alternates between images.
+    lines.sort_by(|(one, ..), _, (other, ..), _| one.cmp(other));
+    lines
+        .into_iter()
+        .map(|((_, repository, verb), tags)| (verb, format!("{repository}: {}", tags.join(", "))))
+        .collect()
 }
 
 /// Moves a tag, and warns about platforms that the tag will no longer include.
@@ -143,15 +174,8 @@ fn move_tag(tag_move: &TagMove, image: &Image, built: &BuiltImage, registry: &Re
     if !lost.is_empty() {
         ui.warning(format!("{reference} will no longer include {}", lost.join(", ")));
     }
-    match (&tag_move.decision, &tag_move.existing) {
-        (TagDecision::KeepHigherVersion(ComparedVersions { published, new }), _) => ui.note(format!(
-            "not moving {reference} from {published} down to {new} (pass `--allow-downgrade` to move it)"
-        )),
-        (TagDecision::Unchanged, _) => ui.status("Unchanged", reference),
-        (TagDecision::Move, Some(existing)) => {
-            ui.status("Tagging", format!("{reference} (was {})", shorten_digest(&existing.image.digest)));
-        }
-        (TagDecision::Create | TagDecision::Move, _) => ui.status("Tagging", reference),
+    if let TagDecision::KeepHigherVersion(ComparedVersions { published, new }) = &tag_move.decision {
+        ui.note(format!("not moving {reference} from {published} down to {new} (pass `--allow-downgrade` to move it)"));
     }
     tag_move.execute(&built.layout, registry)
 }

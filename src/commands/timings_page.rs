@@ -1,7 +1,7 @@
 //! `--timings`: writes a page that shows how long each part of a run took, even if the run failed.
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use chrono::{TimeDelta, Utc};
 use indexmap::IndexSet;
 
@@ -10,7 +10,8 @@ use crate::fs;
 use crate::oci::digest::shorten_digest;
 use crate::plan::Plan;
 use crate::report::Report;
-use crate::report::timings_page::{self, PageHeader};
+use crate::report::timings_page::{self, Link, PageHeader};
+use crate::timings::CargoPage;
 use crate::ui::Ui;
 
 /// The timing report for a run. Created before the run starts, and written when it ends.
@@ -39,6 +40,13 @@ impl TimingsPage {
         Ok(Some(TimingsPage { path, command, images, facts: facts(plan) }))
     }
 
+    /// Returns links to the pages that cargo has written.
+    fn cargo_pages(&self, pages: &[CargoPage]) -> Vec<Link> {
+        let dir = self.path.parent().unwrap_or(&self.path);
+        let written = pages.iter().filter(|page| page.path.exists());
+        written.map(|page| Link { text: page.name.clone(), href: relative_url(&page.path, dir) }).collect()
+    }
+
     /// Writes the page. Only warns on failure, because the result of the run matters more.
     pub(crate) fn write(self, result: &Result<Report>, ui: &Ui) {
         let Some((total, spans)) = ui.timings().recorded() else { return };
@@ -46,12 +54,23 @@ impl TimingsPage {
         let outcome = if failure.is_none() { "" } else { " (failed)" };
         let title = format!("cargo multiarch {}: {}{outcome}", self.command, self.images.join(", "));
         let started = Utc::now() - TimeDelta::from_std(total).unwrap_or_default();
+        let cargo_pages = self.cargo_pages(&ui.timings().cargo_pages());
         let facts = [vec![started.format("%Y-%m-%d %H:%M:%S UTC").to_string()], self.facts].concat();
-        let page = timings_page::render(&PageHeader { title, facts, failure }, total, &spans);
+        let page = timings_page::render(&PageHeader { title, facts, failure, cargo_pages }, total, &spans);
         match page.and_then(|page| fs::write_atomically(&self.path, page.as_bytes())) {
             Ok(()) => ui.status("Timing", format!("report saved to {}", self.path)),
             Err(error) => ui.warning(format!("failed to save the timing report: {error:#}")),
         }
+    }
+}
+
+/// Returns the URL of a file, relative to a page in `dir` if both are in the same target directory, so that the
+/// directory can be moved.
+fn relative_url(file: &Utf8Path, dir: &Utf8Path) -> String {
+    let target_dir = dir.parent().unwrap_or(dir);
+    match file.strip_prefix(target_dir) {
+        Ok(relative) => format!("../{relative}"),
+        Err(_) => format!("file://{file}"),
     }
 }
 
@@ -65,4 +84,19 @@ fn facts(plan: &Plan) -> Vec<String> {
     let platforms = Vec::from_iter(platforms).join(", ");
     let tool = concat!("cargo-multiarch ", env!("CARGO_PKG_VERSION")).to_owned();
     commit.into_iter().chain([platforms, tool]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_relative_in_the_target_directory() {
+        for (file, expected) in [
+            ("/w/target/cargo-timings/a.html", "../cargo-timings/a.html"),
+            ("/elsewhere/cargo-timings/a.html", "file:///elsewhere/cargo-timings/a.html"),
+        ] {
+            assert_eq!(relative_url(file.into(), "/w/target/multiarch".into()), expected);
+        }
+    }
 }

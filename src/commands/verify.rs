@@ -8,6 +8,7 @@ use crate::cli::{MessageFormat, VerifyArgs, environment};
 use crate::error::{self, Class, Failure, message_with_causes};
 use crate::finding::Finding;
 use crate::oci::cache::Cache;
+use crate::oci::digest::shorten_reference;
 use crate::oci::transport::ImageLocation;
 use crate::registry::Registry;
 use crate::report::{self, FailedVerification};
@@ -40,7 +41,7 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     };
     let (mut images, mut failed, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for location in &args.images {
-        ui.status("Verifying", location.to_string());
+        ui.status("Verifying", shorten_reference(&location.to_string()));
         reject_local_path(location)?;
         match verify::inspect_location(location, &options, &registry, &cache) {
             Ok(found) => images.extend(found),

@@ -28,6 +28,11 @@ impl CargoRun {
         self.binaries.iter().map(|binary| binary.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
+    /// Returns the names of the binaries and platforms, such as `app for linux/amd64, linux/arm64`.
+    pub(crate) fn description(&self) -> String {
+        format!("{} for {}", self.binary_names(), self.platform_names())
+    }
+
     /// Returns the names of the platforms, separated by commas.
     pub(crate) fn platform_names(&self) -> String {
         self.builds.iter().map(Build::name).collect::<Vec<_>>().join(", ")

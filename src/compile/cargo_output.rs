@@ -1,13 +1,16 @@
 //! Runs a cargo process and collects the binaries reported in its JSON messages.
 
+use std::cell::RefCell;
 use std::process::ExitStatus;
 use std::sync::mpsc;
+use std::time::Instant;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::Message;
 
 use super::cargo_command::CargoRun;
+use super::cargo_status::{self, CargoLine, ErrorFilter};
 use super::diagnose::cargo_errors::CargoErrors;
 use super::diagnose::missing_binaries::{FailedRun, MissingBinary};
 use super::progress::CompileProgress;
@@ -17,7 +20,7 @@ use crate::plan::{Binary, Build};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
 use crate::threads::CancelToken;
-use crate::timings::{OpenSpan, Phase};
+use crate::timings::{CargoPage, OpenSpan, Phase};
 use crate::ui::{Ui, size};
 
 /// A cargo process that is about to run.
@@ -27,8 +30,10 @@ pub(crate) struct CargoProcess<'a> {
     pub toolchain: &'a Toolchain,
     /// The directory that binaries are copied to, with a subdirectory for each target triple.
     pub artifacts_dir: Utf8PathBuf,
-    /// The prefix for each line of cargo's output.
-    pub line_prefix: String,
+    /// The tag that identifies the process in its output. Empty if it is the only process of the run.
+    pub tag: String,
+    /// Whether to hide what cargo prints only because of `--verbose`.
+    pub hides_verbose_output: bool,
     pub finished: &'a mpsc::Sender<CompiledBinary>,
     pub ui: &'a Ui,
 }
@@ -37,20 +42,22 @@ impl CargoProcess<'_> {
     /// Runs cargo until it exits or the run is canceled. Returns all binaries, or an error that names the missing ones.
     pub(crate) fn compile(self, cancel: &CancelToken) -> Result<Artifacts> {
         let (run, ui) = (self.run, self.ui);
-        let name = format!("{} for {}", run.binary_names(), run.platform_names());
         let paths = &self.toolchain.request.paths;
         let target_dir = if run.by_cross { cross::target_dir(paths) } else { paths.target_dir.clone() };
-        let mut output = CargoOutput {
+        let output = CargoOutput {
             target_dir,
             progress: CompileProgress::new(run, &self.toolchain.facts, ui),
-            span: ui.timings().span(Phase::Cargo, name),
+            span: ui.timings().span(Phase::Cargo, run.description()),
             process: &self,
             artifacts: Artifacts::new(),
+            error_filter: ErrorFilter::default(),
             errors: CargoErrors::default(),
             copy_error: None,
         };
-        let status = self.cmd.stream_until(cancel, |line| output.on_line(line))?;
-        output.finish(status)
+        let output = RefCell::new(output);
+        let on_line = |line| output.borrow_mut().on_line(line);
+        let status = self.cmd.stream_and_poll(cancel, on_line, || output.borrow_mut().report_silence())?;
+        output.into_inner().finish(status)
     }
 }
 
@@ -62,6 +69,7 @@ struct CargoOutput<'a> {
     progress: CompileProgress<'a>,
     span: OpenSpan<'a>,
     artifacts: Artifacts,
+    error_filter: ErrorFilter,
     errors: CargoErrors,
     /// The first error from copying a binary. cargo keeps running after such an error.
     copy_error: Option<anyhow::Error>,
@@ -70,12 +78,10 @@ struct CargoOutput<'a> {
 impl CargoOutput<'_> {
     fn on_line(&mut self, line: Line) {
         match line {
-            Line::Stderr(line) => {
-                self.errors.push(&line);
-                self.print(&line);
-            }
+            Line::Stderr(line) => self.on_stderr(line),
             Line::Stdout(line) => match serde_json::from_str(&line) {
                 Ok(Message::CompilerArtifact(artifact)) => self.on_artifact(&artifact),
+                Ok(Message::BuildScriptExecuted(script)) => self.progress.script_finished(&script),
                 Ok(_) => {}
                 // This line is not from cargo: a build script or a wrapper wrote it to stdout.
                 Err(_) => self.print(&line),
@@ -83,8 +89,43 @@ impl CargoOutput<'_> {
         }
     }
 
-    fn print(&self, line: &str) {
-        self.process.ui.child(&format!("{}{line}", self.process.line_prefix));
+    fn on_stderr(&mut self, line: String) {
+        let parsed = cargo_status::parse(&line);
+        let is_verbose = matches!(parsed, CargoLine::Started(_) | CargoLine::Verbose);
+        if let CargoLine::TimingsPage(path) = &parsed {
+            self.add_timings_page(path);
+        }
+        self.progress.on_status(parsed);
+        if !self.process.hides_verbose_output {
+            self.print_stderr(&[line]);
+        } else if !is_verbose {
+            let lines = self.error_filter.push(line);
+            self.print_stderr(&lines);
+        }
+    }
+
+    fn add_timings_page(&self, path: &Utf8Path) {
+        let page = CargoPage { name: self.process.run.description(), path: self.on_host(path) };
+        self.process.ui.timings().add_cargo_page(page);
+    }
+
+    fn print_stderr(&mut self, lines: &[String]) {
+        for line in lines {
+            self.errors.push(line);
+            self.print(line);
+        }
+    }
+
+    fn print(&mut self, line: &str) {
+        self.process.ui.child(&cargo_status::tagged(line, &self.process.tag));
+        self.progress.printed();
+    }
+
+    /// Prints what is running if cargo has not printed anything for a while.
+    fn report_silence(&mut self) {
+        if let Some(running) = self.progress.after_silence(Instant::now()) {
+            self.process.ui.status("Compiling", running);
+        }
     }
 
     fn on_artifact(&mut self, message: &cargo_metadata::Artifact) {
@@ -93,7 +134,7 @@ impl CargoOutput<'_> {
         let file = message.filenames.first().map(|file| self.on_host(file));
         let triple = file.as_deref().and_then(|file| triple_of(file, &self.target_dir));
         let build = run.builds.iter().find(|build| Some(build.settings.triple.as_str()) == triple);
-        self.progress.compiled(name, build.map(|build| &build.settings));
+        self.progress.compiled(message, build.map(|build| &build.settings));
         let binary = run.binaries.iter().find(|binary| binary.name == name && message.target.is_bin());
         let (Some(build), Some(binary), Some(executable)) = (build, binary, &message.executable) else { return };
         match self.copy_binary(build, binary, &self.on_host(executable)) {
@@ -142,6 +183,8 @@ impl CargoOutput<'_> {
     }
 
     fn finish(mut self, status: ExitStatus) -> Result<Artifacts> {
+        let held = self.error_filter.flush();
+        self.print_stderr(&held);
         if let Some(error) = self.copy_error.take() {
             return Err(error);
         }
@@ -171,7 +214,7 @@ fn triple_of<'a>(file: &'a Utf8Path, target_dir: &Utf8Path) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
     use crate::plan::BuildSettings;
@@ -194,7 +237,8 @@ mod tests {
             cmd: Cmd::new("sleep").arg("60"),
             toolchain: &Toolchain::default(),
             artifacts_dir: "/nowhere".into(),
-            line_prefix: String::new(),
+            tag: String::new(),
+            hides_verbose_output: false,
             finished: &mpsc::channel().0,
             ui: &ui,
         };

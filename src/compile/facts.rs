@@ -83,6 +83,8 @@ pub(crate) struct UserEnv {
     /// The maximum number of rustc processes, from CARGO_BUILD_JOBS or cargo's configuration. A negative number is
     /// subtracted from the number of cores.
     pub jobs: Option<i32>,
+    /// Whether cargo's configuration or the environment sets cargo's verbosity.
+    pub sets_verbosity: bool,
     /// The rustc wrapper for workspace members, from the environment or cargo's configuration.
     pub workspace_wrapper: Option<String>,
     /// The directories whose paths are replaced in binaries, so that builds are reproducible and images reveal no local

@@ -107,6 +107,7 @@ fn user_env(config: &Config, root: &Utf8Path) -> UserEnv {
         rustflags: rustflags_in_env(),
         variables: from_env.chain(config.env.keys().cloned()).collect(),
         jobs: config.build.jobs,
+        sets_verbosity: config.term.quiet.is_some() || config.term.verbose.is_some(),
         workspace_wrapper: config.build.rustc_workspace_wrapper.as_ref().map(|path| path.display().to_string()),
         path_remaps: [PathRemap::new(root.as_str(), "/workspace")].into_iter().chain(cargo_home).collect(),
     }

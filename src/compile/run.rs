@@ -27,7 +27,7 @@ pub(crate) fn run(
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // Only a faster build is lost if this fails.
-            let _ = zig_libc::prebuild(toolchain, &c_env, &prebuild);
+            let _ = zig_libc::prebuild(toolchain, &c_env, &prebuild, ui);
         });
         let artifacts = run_cargo(toolchain, &c_env, finished, cancel, ui);
         prebuild.cancel();
@@ -45,15 +45,19 @@ fn run_cargo(
     let runs = toolchain.cargo_runs();
     let mut artifacts = Artifacts::new();
     for (index, run) in runs.iter().enumerate() {
-        ui.status("Compiling", format!("{} for {}", run.binary_names(), run.platform_names()));
+        ui.status("Compiling", run.description());
         let cmd = for_terminal(toolchain.cargo_command(run, c_env), ui);
         ui.command(&cmd);
+        // cargo prints what it starts only if it is verbose.
+        let adds_verbose = !(ui.is_quiet() || run.by_cross || toolchain.facts.env.sets_verbosity);
+        let cmd = cmd.args(adds_verbose.then_some("--verbose"));
         let process = CargoProcess {
             run,
             cmd: without_bars(cmd),
             toolchain,
             artifacts_dir: toolchain.request.paths.work_dir().join("+artifacts").join(index.to_string()),
-            line_prefix: line_prefix(run, &runs),
+            tag: tag(run, &runs),
+            hides_verbose_output: adds_verbose && !ui.is_verbose(),
             finished,
             ui,
         };
@@ -66,7 +70,8 @@ fn run_cargo(
 
 fn for_terminal(cmd: Cmd, ui: &Ui) -> Cmd {
     let color = if ui.color() { "always" } else { "never" };
-    cmd.args(["--color", color]).args(ui.is_quiet().then_some("--quiet"))
+    let cmd = cmd.args(["--color", color]).args(ui.is_quiet().then_some("--quiet"));
+    cmd.args(ui.timings().is_enabled().then_some("--timings"))
 }
 
 /// Disables cargo's progress bar if CARGO_TERM_PROGRESS_WHEN forces it to be shown, because cargo's output is piped
@@ -87,18 +92,24 @@ fn check_glibc_floors(toolchain: &Toolchain, artifacts: &Artifacts) -> Result<()
     Ok(())
 }
 
-/// Returns the prefix for the lines of a run's output. It is empty if there is only one run. Otherwise, it names the
-/// run's platforms, preceded by its binaries if another run has the same platforms.
-fn line_prefix(run: &CargoRun, runs: &[CargoRun]) -> String {
+/// Returns a short tag for the output of a run: its architectures or, if another run has the same ones, its binaries.
+/// Empty if there is only one run.
+fn tag(run: &CargoRun, runs: &[CargoRun]) -> String {
+    let is_unique = |tag: fn(&CargoRun) -> String| runs.iter().filter(|other| tag(other) == tag(run)).count() == 1;
     if runs.len() == 1 {
-        return String::new();
-    }
-    let platforms = run.platform_names();
-    if runs.iter().filter(|other| other.platform_names() == platforms).count() == 1 {
-        format!("[{platforms}] ")
+        String::new()
+    } else if is_unique(short_platforms) {
+        short_platforms(run)
+    } else if is_unique(CargoRun::binary_names) {
+        run.binary_names()
     } else {
-        format!("[{} {platforms}] ", run.binary_names())
+        format!("{} {}", run.binary_names(), short_platforms(run))
     }
+}
+
+/// Returns the names of a run's platforms without their operating system, which is Linux for all of them.
+fn short_platforms(run: &CargoRun) -> String {
+    run.platform_names().replace("linux/", "")
 }
 
 #[cfg(test)]
@@ -107,25 +118,28 @@ mod tests {
     use crate::plan::{Binary, Build, BuildSettings};
 
     #[test]
-    fn output_of_several_runs_has_a_prefix() {
-        let run = |binary: &str, platform: &str| {
+    fn output_of_several_runs_has_a_tag() {
+        let run = |binary: &str, platforms: &[&str]| {
             let binaries = [Binary { name: binary.to_owned(), package: binary.to_owned() }];
             let settings = BuildSettings::default();
-            let platforms = [platform.parse().unwrap()].into();
-            CargoRun {
-                shared: settings.clone(),
+            let build = |platform: &&str| Build {
+                settings: settings.clone(),
+                platforms: [platform.parse().unwrap()].into(),
+                copies_libraries: false,
                 binaries: binaries.clone().into(),
-                builds: vec![Build { settings, platforms, copies_libraries: false, binaries: binaries.into() }],
-                by_cross: false,
-            }
+            };
+            let builds = platforms.iter().map(build).collect();
+            CargoRun { shared: settings.clone(), binaries: binaries.clone().into(), builds, by_cross: false }
         };
-        let (arm64, amd64) = ("linux/arm64", "linux/amd64");
+        let (arm64, amd64) = (&["linux/arm64"][..], &["linux/amd64", "linux/arm/v7"][..]);
         for (runs, expected) in [
             (vec![run("a", arm64)], ""),
-            (vec![run("a", arm64), run("a", amd64)], "[linux/arm64] "),
-            (vec![run("a", arm64), run("b", arm64)], "[a linux/arm64] "),
+            (vec![run("a", arm64), run("a", amd64)], "arm64"),
+            (vec![run("a", amd64), run("a", arm64)], "amd64, arm/v7"),
+            (vec![run("a", arm64), run("b", arm64)], "a"),
+            (vec![run("a", arm64), run("a", amd64), run("b", arm64)], "a arm64"),
         ] {
-            assert_eq!(line_prefix(&runs[0], &runs), expected);
+            assert_eq!(tag(&runs[0], &runs), expected);
         }
     }
 }

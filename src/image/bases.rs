@@ -1,7 +1,8 @@
 //! Pins base images to digests before the build, and pulls them for the embedded engine.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::fs::File;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use oci_spec::image::{Descriptor, ImageManifest};
@@ -11,6 +12,7 @@ use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::error::{Class, Failure};
 use crate::oci::cache::Cache;
 use crate::oci::descriptor::descriptor;
+use crate::oci::digest::shorten_reference;
 use crate::oci::layer::Layer;
 use crate::oci::layer_scan;
 use crate::oci::layout::{descriptor_platform, format_platform};
@@ -18,9 +20,10 @@ use crate::oci::rootfs::RootFs;
 use crate::plan::Image;
 use crate::platform::Platform;
 use crate::registry::{FetchedManifest, Registry};
-use crate::threads::parallel;
+use crate::threads::{lock, parallel};
 use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
+use crate::ui::text::count_layers;
 
 /// All base images used in a run, pinned to digests.
 pub(crate) struct ResolvedBases {
@@ -73,7 +76,7 @@ pub(crate) fn resolve(
     let available = available_platforms(base, &manifest, registry)?;
     platforms.iter().try_for_each(|platform| check_platform(base, *platform, &available))?;
     let pinned = if base.contains('@') { base.to_owned() } else { format!("{base}@{}", manifest.digest) };
-    ui.status("Pinned", &pinned);
+    ui.status("Pinned", shorten_reference(&pinned));
     Ok(ResolvedBase { pinned, manifest })
 }
 
@@ -128,36 +131,85 @@ pub(crate) fn pull(
     for (base, platforms) in platforms_by_base(images.iter().copied()) {
         let pinned = bases.pinned.reference(base);
         let Some(fetched) = bases.manifests.get(pinned) else { continue };
-        ui.status("Pulling", pinned);
         to_pull.extend(platforms.into_iter().map(|platform| (base, platform, pinned, fetched)));
     }
+    let puller = BasePuller { registry, cache, timings: ui.timings(), downloaded: Mutex::default() };
     let pulled = parallel(&to_pull, |(base, platform, pinned, fetched)| {
-        let pull = || pull_platform(pinned, *platform, fetched, registry, cache, ui.timings());
+        let pull = || puller.pull_platform(pinned, *platform, fetched);
         let image = ui.timed(Phase::Base, format_args!("{platform} {base}"), pull);
         Ok(Arc::new(image.with_context(|| format!("base {base}"))?))
     })?;
     let keys = to_pull.iter().map(|(base, platform, ..)| ((*base).to_owned(), *platform));
-    Ok(keys.zip(pulled).collect())
+    let pulled: PulledBases = keys.zip(pulled).collect();
+    print_pulled(&pulled, &lock(&puller.downloaded), ui);
+    Ok(pulled)
 }
 
-fn pull_platform(
-    pinned: &str,
-    platform: Platform,
-    fetched: &FetchedManifest,
-    registry: &Registry,
-    cache: &Cache,
-    timings: &Timings,
-) -> Result<BaseImage> {
-    let repository = pinned.split_once('@').map_or(pinned, |(repository, _)| repository);
-    let manifest = platform_manifest(repository, platform, fetched, registry)?;
-    let config = cache.blob(manifest.config(), |file| registry.download_blob(repository, manifest.config(), file))?;
-    let config: Value = serde_json::from_slice(&fs_err::read(config)?).map_err(|error| {
-        Failure::new(Class::Registry, format!("the config blob is not a container image config: {error}"))
-            .hint("check the base name: it refers to an artifact that is not a container image")
-    })?;
-    let layers = pull_layers(repository, &manifest, &config, registry, cache, timings)?;
-    let rootfs = read_rootfs(&layers, cache)?;
-    Ok(BaseImage { config, layers, rootfs })
+/// Prints a line for each base, with the number of its layers and of those that were in the cache.
+fn print_pulled(pulled: &PulledBases, downloaded: &BTreeSet<String>, ui: &Ui) {
+    let mut by_base: BTreeMap<&str, (Vec<&str>, BTreeSet<String>)> = BTreeMap::new();
+    for ((base, platform), image) in pulled {
+        let (platforms, layers) = by_base.entry(base).or_default();
+        platforms.push(platform.name());
+        layers.extend(image.layers.iter().map(|layer| layer.descriptor.digest().to_string()));
+    }
+    for (base, (platforms, layers)) in by_base {
+        let cached = layers.difference(downloaded).count();
+        let layers = count_layers(layers.len(), cached);
+        ui.status("Pulled", format!("{} for {}: {layers}", shorten_reference(base), platforms.join(", ")));
+    }
+}
+
+/// Pulls the bases of a run.
+struct BasePuller<'a> {
+    registry: &'a Registry,
+    cache: &'a Cache,
+    timings: &'a Timings,
+    /// The digests of the layers that were not in the cache.
+    downloaded: Mutex<BTreeSet<String>>,
+}
+
+impl BasePuller<'_> {
+    fn pull_platform(&self, pinned: &str, platform: Platform, fetched: &FetchedManifest) -> Result<BaseImage> {
+        let repository = pinned.split_once('@').map_or(pinned, |(repository, _)| repository);
+        let manifest = platform_manifest(repository, platform, fetched, self.registry)?;
+        let download = |file: &mut File| self.registry.download_blob(repository, manifest.config(), file);
+        let config = self.cache.blob(manifest.config(), download)?;
+        let config: Value = serde_json::from_slice(&fs_err::read(config)?).map_err(|error| {
+            Failure::new(Class::Registry, format!("the config blob is not a container image config: {error}"))
+                .hint("check the base name: it refers to an artifact that is not a container image")
+        })?;
+        let layers = self.pull_layers(repository, &manifest, &config)?;
+        let rootfs = read_rootfs(&layers, self.cache)?;
+        Ok(BaseImage { config, layers, rootfs })
+    }
+
+    /// Pulls the layers of an image in parallel.
+    fn pull_layers(&self, repository: &str, manifest: &ImageManifest, config: &Value) -> Result<Vec<Layer>> {
+        let diff_ids = config.pointer("/rootfs/diff_ids").and_then(Value::as_array).cloned().unwrap_or_default();
+        if diff_ids.len() != manifest.layers().len() {
+            let (layers, ids) = (manifest.layers().len(), diff_ids.len());
+            return Err(Failure::new(
+                Class::Verify,
+                format!("the manifest lists {layers} layers, but the config lists {ids} diff IDs"),
+            )
+            .hint("use another base image: this one is invalid")
+            .into());
+        }
+        let pairs: Vec<(&Descriptor, &Value)> = manifest.layers().iter().zip(&diff_ids).collect();
+        parallel(&pairs, |(blob, diff_id)| {
+            let media_type = oci_media_type(blob.media_type().as_ref())?;
+            let path = self.cache.blob(blob, |file| {
+                lock(&self.downloaded).insert(blob.digest().to_string());
+                let mut span = self.timings.span(Phase::Base, format_args!("{repository}: layer"));
+                span.digest(blob.digest());
+                span.bytes(blob.size());
+                self.registry.download_blob(repository, blob, file)
+            })?;
+            let descriptor = descriptor(media_type, blob.digest().as_ref(), blob.size())?;
+            Ok(Layer { descriptor, diff_id: diff_id.as_str().unwrap_or_default().to_owned(), path })
+        })
+    }
 }
 
 /// Fetches the manifest of a base for one platform.
@@ -190,39 +242,6 @@ fn select(entries: &[Descriptor], platform: Platform) -> Option<&Descriptor> {
         entries
             .iter()
             .find(|entry| entry.platform().as_ref().and_then(descriptor_platform).as_deref() == Some(runs.name()))
-    })
-}
-
-/// Pulls the layers of an image in parallel.
-fn pull_layers(
-    repository: &str,
-    manifest: &ImageManifest,
-    config: &Value,
-    registry: &Registry,
-    cache: &Cache,
-    timings: &Timings,
-) -> Result<Vec<Layer>> {
-    let diff_ids = config.pointer("/rootfs/diff_ids").and_then(Value::as_array).cloned().unwrap_or_default();
-    if diff_ids.len() != manifest.layers().len() {
-        let (layers, ids) = (manifest.layers().len(), diff_ids.len());
-        return Err(Failure::new(
-            Class::Verify,
-            format!("the manifest lists {layers} layers, but the config lists {ids} diff IDs"),
-        )
-        .hint("use another base image: this one is invalid")
-        .into());
-    }
-    let pairs: Vec<(&Descriptor, &Value)> = manifest.layers().iter().zip(&diff_ids).collect();
-    parallel(&pairs, |(blob, diff_id)| {
-        let media_type = oci_media_type(blob.media_type().as_ref())?;
-        let path = cache.blob(blob, |file| {
-            let mut span = timings.span(Phase::Base, format_args!("{repository}: layer"));
-            span.digest(blob.digest());
-            span.bytes(blob.size());
-            registry.download_blob(repository, blob, file)
-        })?;
-        let descriptor = descriptor(media_type, blob.digest().as_ref(), blob.size())?;
-        Ok(Layer { descriptor, diff_id: diff_id.as_str().unwrap_or_default().to_owned(), path })
     })
 }
 

@@ -97,8 +97,32 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Shortens the digest of a reference, as in `debian:12@sha256:0123456789ab`. Returns other references unchanged.
+pub(crate) fn shorten_reference(reference: &str) -> &str {
+    let Some(at) = reference.find("@sha256:") else { return reference };
+    &reference[..at + 1 + shorten_digest(&reference[at + 1..]).len()]
+}
+
 /// Shortens a digest or commit hash to its first twelve hexadecimal digits, as in `sha256:0123456789ab`.
 pub(crate) fn shorten_digest(digest: &str) -> &str {
     let digits = digest.find(':').map_or(0, |colon| colon + 1) + 12;
     digest.get(..digits).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_shortened_to_twelve_digits() {
+        let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+        for (reference, expected) in [
+            (format!("debian:12@{digest}"), "debian:12@sha256:0123456789ab"),
+            ("debian:12".to_owned(), "debian:12"),
+            ("oci:images@long-directory-name".to_owned(), "oci:images@long-directory-name"),
+            ("debian@sha256:0123".to_owned(), "debian@sha256:0123"),
+        ] {
+            assert_eq!(shorten_reference(&reference), expected);
+        }
+    }
 }

@@ -113,16 +113,30 @@ impl Cmd {
     /// Like [`stream`](Cmd::stream), but once `cancel` is triggered, stops the program and its child processes and
     /// returns [`Cancelled`](crate::threads::Cancelled).
     pub(crate) fn stream_until(&self, cancel: &CancelToken, on_line: impl FnMut(Line)) -> Result<ExitStatus> {
+        self.stream_and_poll(cancel, on_line, || ())
+    }
+
+    /// Like [`stream_until`](Cmd::stream_until), but also calls `poll` several times per second.
+    pub(crate) fn stream_and_poll(
+        &self,
+        cancel: &CancelToken,
+        on_line: impl FnMut(Line),
+        mut poll: impl FnMut(),
+    ) -> Result<ExitStatus> {
         let mut kill_at = None;
-        let status = self.stream_with_signals(on_line, || match kill_at {
-            // After Ctrl-C, the interrupt handler sends the signals instead, with no time limit.
-            None if cancel.is_cancelled() && check_interrupt().is_ok() => {
-                kill_at = Some(Instant::now() + GRACE_PERIOD);
-                Some(Signal::TERM)
+        let next_signal = || {
+            poll();
+            match kill_at {
+                // After Ctrl-C, the interrupt handler sends the signals instead, with no time limit.
+                None if cancel.is_cancelled() && check_interrupt().is_ok() => {
+                    kill_at = Some(Instant::now() + GRACE_PERIOD);
+                    Some(Signal::TERM)
+                }
+                Some(at) if Instant::now() >= at => Some(Signal::KILL),
+                _ => None,
             }
-            Some(at) if Instant::now() >= at => Some(Signal::KILL),
-            _ => None,
-        })?;
+        };
+        let status = self.stream_with_signals(on_line, next_signal)?;
         if kill_at.is_some() {
             cancel.check()?;
         }
@@ -410,10 +424,14 @@ mod tests {
         let cancel = CancelToken::default();
         let start = Instant::now();
         let mut lines = 0;
-        let result = Cmd::new("sh").args(["-c", "sleep 60 & echo started; wait"]).stream_until(&cancel, |_| {
+        let mut polls = 0;
+        let on_line = |_| {
             lines += 1;
             cancel.cancel();
-        });
+        };
+        let sleep = Cmd::new("sh").args(["-c", "sleep 60 & echo started; wait"]);
+        let result = sleep.stream_and_poll(&cancel, on_line, || polls += 1);
+        assert!(polls > 0);
         assert!(Cancelled::caused(&result.unwrap_err()));
         assert_eq!(lines, 1);
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());

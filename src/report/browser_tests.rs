@@ -62,6 +62,10 @@ fn header(name: &str) -> timings_page::PageHeader {
             .map(str::to_owned)
             .to_vec(),
         failure: Some("registry r.example denied access: ".to_owned() + &"a/long/repository/path/".repeat(12)),
+        cargo_pages: vec![timings_page::Link {
+            text: format!("{name} for linux/amd64, linux/arm64"),
+            href: "../cargo-timings/cargo-timing-20260102T030405Z.html".to_owned(),
+        }],
     }
 }
 

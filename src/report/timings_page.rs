@@ -12,6 +12,8 @@ use crate::oci::digest::shorten_digest;
 use crate::timings::{Phase, Span};
 use crate::ui::size;
 
+/// The minimum share of the run for a step to be shown without a click, as a percentage.
+const MIN_SHARE: f64 = 1.0;
 /// The maximum number of ticks on the axis.
 const MAX_TICKS: f64 = 8.0;
 /// Maximum end of a bar that leaves enough space for a label after it, as a percentage of the chart's width.
@@ -62,6 +64,14 @@ pub(crate) struct PageHeader {
     pub facts: Vec<String>,
     /// The error message, if the run failed.
     pub failure: Option<String>,
+    pub cargo_pages: Vec<Link>,
+}
+
+/// A link to another page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Link {
+    pub text: String,
+    pub href: String,
 }
 
 #[derive(Serialize)]
@@ -69,10 +79,36 @@ struct Page {
     title: String,
     facts: Vec<String>,
     failure: Option<String>,
+    cargo_pages: Vec<Link>,
     total: String,
     ticks: Vec<Tick>,
-    phases: Vec<PhaseSection>,
-    /// The number of rows in the chart.
+    phases: Vec<PhaseSummary>,
+    long_steps: Chart,
+    /// The steps that took only a small share of the run.
+    short_steps: Chart,
+}
+
+/// A row of the table of phases.
+#[derive(Serialize)]
+struct PhaseSummary {
+    name: &'static str,
+    heading: &'static str,
+    span_count: usize,
+    /// The time during which at least one of the spans was running.
+    took: String,
+    /// `took` as a percentage of the run's duration.
+    share: String,
+    /// The total duration of all spans.
+    sum: String,
+    bytes: Option<String>,
+}
+
+/// A chart with a bar for each of its steps.
+#[derive(Serialize)]
+struct Chart {
+    sections: Vec<PhaseSection>,
+    bar_count: usize,
+    /// The number of rows, including headings.
     height: usize,
 }
 
@@ -83,21 +119,11 @@ struct Tick {
     label: String,
 }
 
-/// All spans of a phase.
+/// The steps of a phase in a chart.
 #[derive(Serialize)]
 struct PhaseSection {
     name: &'static str,
     heading: &'static str,
-    /// The row of the chart that contains the heading.
-    row: usize,
-    span_count: usize,
-    /// The time during which at least one of the spans was running.
-    took: String,
-    /// `took` as a percentage of the run's duration.
-    share: String,
-    /// The total duration of all spans.
-    sum: String,
-    bytes: Option<String>,
     bars: Vec<SpanBar>,
 }
 
@@ -130,16 +156,19 @@ struct BarLabel {
 pub(crate) fn render(header: &PageHeader, total: Duration, spans: &[Span]) -> Result<String> {
     // Avoid dividing by zero.
     let run = total.max(Duration::from_nanos(1));
-    let mut row_count = 0;
-    let phases = phase_sections(spans, run, &mut row_count);
+    let names = names_by_digest(spans);
+    let (long, short): (Vec<&Span>, Vec<&Span>) =
+        spans.iter().partition(|span| percent(span.duration(), run) >= MIN_SHARE);
     let page = Page {
         title: printable(&header.title),
         facts: header.facts.iter().map(|fact| printable(fact)).collect(),
         failure: header.failure.as_ref().map(|failure| on_one_line(failure)),
+        cargo_pages: header.cargo_pages.clone(),
         total: seconds(total),
         ticks: ticks(run),
-        height: row_count,
-        phases,
+        phases: by_phase(spans).into_iter().map(|(phase, spans)| phase_summary(phase, &spans, run)).collect(),
+        long_steps: chart(long, run, &names),
+        short_steps: chart(short, run, &names),
     };
     html::render(include_str!("../../templates/timings.html.j2"), &page)
 }
@@ -148,34 +177,40 @@ fn on_one_line(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join(" ")
 }
 
-fn phase_sections(spans: &[Span], run: Duration, row_count: &mut usize) -> Vec<PhaseSection> {
+fn by_phase<'a>(spans: impl IntoIterator<Item = &'a Span>) -> IndexMap<Phase, Vec<&'a Span>> {
     let mut by_phase: IndexMap<Phase, Vec<&Span>> = IndexMap::new();
     for span in spans {
         by_phase.entry(span.phase).or_default().push(span);
     }
-    let names = names_by_digest(spans);
-    let mut next_row = || {
-        *row_count += 1;
-        *row_count - 1
-    };
-    let mut sections = Vec::new();
-    for (phase, spans) in by_phase {
-        let row = next_row();
-        let bytes: u64 = spans.iter().filter_map(|span| span.bytes).sum();
-        let took = time_covered(&spans);
-        sections.push(PhaseSection {
-            name: phase.name(),
-            heading: phase.heading(),
-            row,
-            span_count: spans.len(),
-            took: seconds(took),
-            share: format!("{:.0} %", percent(took, run)),
-            sum: seconds(spans.iter().map(|span| span.end.saturating_sub(span.start)).sum()),
-            bytes: (bytes > 0).then(|| size::format_bytes(bytes)),
-            bars: spans.iter().map(|span| bar(span, run, bar_name(span, &names), next_row())).collect(),
-        });
+    by_phase
+}
+
+fn phase_summary(phase: Phase, spans: &[&Span], run: Duration) -> PhaseSummary {
+    let bytes: u64 = spans.iter().filter_map(|span| span.bytes).sum();
+    let took = time_covered(spans);
+    PhaseSummary {
+        name: phase.name(),
+        heading: phase.heading(),
+        span_count: spans.len(),
+        took: seconds(took),
+        share: format!("{:.0} %", percent(took, run)),
+        sum: seconds(spans.iter().map(|span| span.duration()).sum()),
+        bytes: (bytes > 0).then(|| size::format_bytes(bytes)),
     }
-    sections
+}
+
+fn chart(spans: Vec<&Span>, run: Duration, names: &IndexMap<&str, &str>) -> Chart {
+    let bar_count = spans.len();
+    let mut height = 0;
+    let mut sections = Vec::new();
+    for (phase, spans) in by_phase(spans) {
+        // The heading takes up the first row.
+        let rows = height + 1..;
+        height += 1 + spans.len();
+        let bars = spans.into_iter().zip(rows).map(|(span, row)| bar(span, run, bar_name(span, names), row));
+        sections.push(PhaseSection { name: phase.name(), heading: phase.heading(), bars: bars.collect() });
+    }
+    Chart { sections, bar_count, height }
 }
 
 /// Returns the names of layers and bases, keyed by digest.
@@ -211,7 +246,7 @@ fn bar(span: &Span, run: Duration, name: String, row: usize) -> SpanBar {
         label: label(start, end),
         start: seconds(span.start),
         end: seconds(span.end),
-        took: seconds(span.end.saturating_sub(span.start)),
+        took: seconds(span.duration()),
         bytes: span.bytes.map(size::format_bytes),
         note: span.note,
     }
@@ -284,6 +319,10 @@ mod tests {
             title: "a <run>".to_owned(),
             facts: vec!["on a <date>".to_owned()],
             failure: Some("error in <name>\nwith \u{1b}[31mred".to_owned()),
+            cargo_pages: vec![Link {
+                text: "app for <platform>".to_owned(),
+                href: "../cargo-timings/a.html".to_owned(),
+            }],
         };
         render(&header, Duration::from_millis(total), spans).unwrap()
     }
@@ -326,6 +365,31 @@ mod tests {
         ] {
             assert!(page.contains(total), "{total} not in {page}");
         }
+    }
+
+    #[test]
+    fn short_steps_are_folded() {
+        let short = (0..12).map(|number| span(Phase::Verify, &format!("short {number}"), number, number + 9));
+        let long = [span(Phase::Cargo, "cargo build", 0, 1000), span(Phase::Verify, "long", 20, 30)];
+        let page = page(1000, &long.into_iter().chain(short).collect::<Vec<_>>());
+        let (shown, folded) = page.split_once("<details>").unwrap();
+        assert!(folded.contains("<summary>12 steps under 1 %</summary>"), "{page}");
+        for (name, is_folded) in [("cargo build", false), ("long", false), ("short 0", true), ("short 11", true)] {
+            let title = format!("<div title=\"{name}\">");
+            assert_eq!([shown.contains(&title), folded.contains(&title)], [!is_folded, is_folded], "{name}: {page}");
+        }
+        assert!(shown.contains("<td>13</td>"), "all steps are counted: {page}");
+        assert_eq!(bars(&page).len(), 14);
+        let one = super::tests::page(1000, &[span(Phase::Cargo, "a", 0, 1000), span(Phase::Verify, "b", 0, 1)]);
+        assert!(one.contains("<summary>1 step under 1 %</summary>"), "{one}");
+        assert!(!super::tests::page(10, &[span(Phase::Cargo, "a", 0, 10)]).contains("<details>"));
+    }
+
+    #[test]
+    fn page_links_to_the_pages_of_cargo() {
+        let page = page(10, &[]);
+        let link = "<a href=\"..&#x2f;cargo-timings&#x2f;a.html\">app for &lt;platform&gt;</a>";
+        assert!(page.contains(link), "{page}");
     }
 
     #[test]

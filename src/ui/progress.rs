@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use console::{Term, measure_text_width};
+use console::{Term, measure_text_width, truncate_str};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
 use super::size;
+use super::text::display_width;
 
 /// Maximum number of redraws per second.
 const REDRAW_RATE: u8 = 20;
@@ -73,9 +75,30 @@ impl Bars {
         self.bar(verb, "", None, ELAPSED)
     }
 
-    /// Adds a bar for work that takes about `length` steps.
-    pub(crate) fn steps(&self, verb: &str, name: &str, length: usize) -> Bar {
-        self.bar(verb, name, Some(length.max(1) as u64), STEPS)
+    /// Reports whether bars are drawn.
+    pub(crate) fn are_visible(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Adds a bar for work that takes about `length` steps. `current` returns what is running, in at most the given
+    /// number of columns. It is called whenever the bar is drawn.
+    pub(crate) fn steps(
+        &self,
+        verb: &str,
+        name: &str,
+        length: usize,
+        current: impl Fn(usize) -> String + Send + Sync + 'static,
+    ) -> Bar {
+        let Some(VisibleBars { color, width, .. }) = &self.0 else { return Bar::default() };
+        let (name, width) = (name.to_owned(), *width);
+        let current = Arc::new(current);
+        let draw = move |state: &ProgressState, out: &mut dyn Write| {
+            let amount = format!("{}/{} ", state.pos(), state.len().unwrap_or(0));
+            let columns = columns(&Term::stderr(), width).into();
+            let _ = out.write_str(&step_line(state.fraction(), amount, columns, &name, &*current));
+        };
+        let style = style(STEPS, *color, width).with_key("steps", draw);
+        self.add(verb, "", Some(length.max(1) as u64), style)
     }
 
     /// Adds a bar for a transfer of `size` bytes.
@@ -95,11 +118,16 @@ impl Bars {
     }
 
     fn bar(&self, verb: &str, name: &str, length: Option<u64>, template: &str) -> Bar {
-        let Some(VisibleBars { multi, color, width }) = &self.0 else { return Bar::default() };
+        let Some(VisibleBars { color, width, .. }) = &self.0 else { return Bar::default() };
+        self.add(verb, name, length, style(template, *color, *width))
+    }
+
+    fn add(&self, verb: &str, name: &str, length: Option<u64>, style: ProgressStyle) -> Bar {
+        let Some(VisibleBars { multi, .. }) = &self.0 else { return Bar::default() };
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden())
             .with_prefix(verb.to_owned())
             .with_message(name.to_owned())
-            .with_style(style(template, *color, *width));
+            .with_style(style);
         let bar = multi.add(bar);
         bar.enable_steady_tick(TICK);
         Bar(Some(VisibleBar { multi: multi.clone(), bar, name: name.to_owned() }))
@@ -107,7 +135,7 @@ impl Bars {
 }
 
 const ELAPSED: &str = "{elapsed} {wide_msg}";
-const STEPS: &str = "{steps}{wide_msg}";
+const STEPS: &str = "{steps}";
 const BYTES: &str = "{transferred}{wide_msg}";
 /// Width of the verb and the space after it.
 const PREFIX_WIDTH: usize = 13;
@@ -118,10 +146,6 @@ fn style(template: &str, color: bool, width: Option<u16>) -> ProgressStyle {
     // Measured on every redraw because the terminal may be resized.
     let columns = move || usize::from(columns(&Term::stderr(), width));
     let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let style = style.with_key("steps", move |state: &ProgressState, out: &mut dyn Write| {
-        let (position, length) = (state.pos(), state.len().unwrap_or(0));
-        let _ = out.write_str(&gauge(state.fraction(), &[format!("{position}/{length} ")], columns()));
-    });
     style.with_key("transferred", move |state: &ProgressState, out: &mut dyn Write| {
         let amounts = transfer_amounts(state.pos(), state.len().unwrap_or(0), state.per_sec());
         let _ = out.write_str(&gauge(state.fraction(), &amounts, columns()));
@@ -148,6 +172,15 @@ fn gauge(fraction: f32, amounts: &[String], columns: usize) -> String {
     format!("[{}{head}{}] {amount}", "=".repeat(full), " ".repeat(width - full - head.len()))
 }
 
+/// Renders a gauge, the name of the work, and what is currently running.
+fn step_line(fraction: f32, amount: String, columns: usize, name: &str, current: &dyn Fn(usize) -> String) -> String {
+    let gauge = gauge(fraction, &[amount], columns);
+    let room = columns.saturating_sub(PREFIX_WIDTH + gauge.len());
+    let current = current(room.saturating_sub(display_width(name) + 1));
+    let text = format!("{name} {current}");
+    format!("{gauge}{}", truncate_str(text.trim_end(), room, "…"))
+}
+
 /// Formats the progress of a transfer in a long form, `12.0 MB/48.0 MB 3.1 MB/s `, and a short form, `25% `.
 fn transfer_amounts(position: u64, length: u64, per_second: f64) -> [String; 2] {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes")]
@@ -169,8 +202,8 @@ struct VisibleBar {
 }
 
 impl Bar {
-    /// Advances the bar by one step and shows `message`.
-    pub(crate) fn step(&self, message: &str) {
+    /// Advances the bar by one step.
+    pub(crate) fn step(&self) {
         if let Some(VisibleBar { bar, .. }) = &self.0 {
             // The length is only an estimate, so extend it to keep the bar from filling up before the work is done.
             if bar.length().is_some_and(|length| length <= bar.position() + 1) {
@@ -178,7 +211,6 @@ impl Bar {
             }
             bar.inc(1);
         }
-        self.message(message);
     }
 
     /// Advances the bar by the given number of bytes.
@@ -340,6 +372,22 @@ mod tests {
                 assert!(PREFIX_WIDTH + gauge(0.5, amounts, columns).len() <= columns, "{columns}");
             }
         }
+    }
+
+    #[test]
+    fn running_work_fits_the_terminal() {
+        let current = |columns: usize| if columns < 18 { "serde, +1" } else { "serde, syn, quote" }.to_owned();
+        for (columns, expected) in [
+            (14, "…"),
+            (30, "1/2 linux/amd64 …"),
+            (40, "1/2 linux/amd64 serde, +1"),
+            (60, "[=====>    ] 1/2 linux/amd64 serde, syn, quote"),
+        ] {
+            let line = step_line(0.5, "1/2 ".to_owned(), columns, "linux/amd64", &current);
+            assert_eq!(line, expected, "{columns}");
+            assert!(PREFIX_WIDTH + display_width(&line) <= columns, "{columns}");
+        }
+        assert_eq!(step_line(0.0, "0/1 ".to_owned(), 40, "linux/amd64", &|_| String::new()), "0/1 linux/amd64");
     }
 
     #[test]

@@ -82,3 +82,42 @@ fn missing_target_is_installed_or_reported() {
     let run = Project::app().run(&["build", "--offline", "--platform", "linux/ppc64le"]).path_first(&failing).fails(4);
     snapshot!(no_rustup, fails, unknown, nowhere, run.finish());
 }
+
+#[test]
+fn cargo_output_does_not_show_that_cargo_is_verbose() {
+    let real = crate::support::find("cargo").unwrap();
+    let script = format!(
+        r#"[ "$1" = build ] || exec {} "$@"
+echo "$@" >> "$0.log"
+cat >&2 <<'END'
+       Fresh serde v1.0.0
+   Compiling app v1.2.3
+     Running `rustc --crate-name app --out-dir /t --target x86_64-unknown-linux-musl`
+error: cannot find function `x`
+error: could not compile `app` (bin "app") due to 1 previous error
+
+Caused by:
+  process didn't exit successfully: `rustc --crate-name app --target x86_64-unknown-linux-musl` (exit status: 1)
+END
+exit 101"#,
+        real.display()
+    );
+    let cargo = docker().program("cargo", &script);
+    let run = |config: &str| {
+        let project = Project::with_config("auditable = false").file(".cargo/config.toml", config);
+        let run = build(&project, &cargo, "linux/amd64").env("CARGO", cargo.path().join("cargo")).fails(5);
+        run.finish().stderr
+    };
+    let shown = run("");
+    for hidden in ["Fresh", "Running `rustc", "Caused by", "exit status"] {
+        assert!(!shown.contains(hidden), "'{hidden}' in {shown}");
+    }
+    let output = "   Compiling app v1.2.3\nerror: cannot find function `x`\nerror: could not compile `app` (bin \"app\") due \
+        to 1 previous error\nerror: ";
+    assert!(shown.contains(output), "{shown}");
+    // Users who have set the verbosity get what they have requested.
+    assert!(run("[term]\nverbose = true").contains("     Running `rustc"));
+    let calls = cargo.log("cargo");
+    let verbose: Vec<bool> = calls.lines().map(|call| call.contains(" --verbose")).collect();
+    assert_eq!(verbose, [true, false], "{calls}");
+}

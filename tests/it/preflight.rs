@@ -26,7 +26,7 @@ trait NothingBuilt {
 impl NothingBuilt for Finished {
     #[track_caller]
     fn nothing_built(self) -> Finished {
-        self.stderr_lacks("Compiling").stderr_lacks("Tagging")
+        self.stderr_lacks("Compiling").stderr_lacks("Tagged")
     }
 }
 

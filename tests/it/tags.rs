@@ -79,7 +79,7 @@ fn version_tag_moves_if_that_is_allowed() {
         let published = digest(&registry, "1.2.3");
         project = commit(project, "1.2.3");
         let run = publish(&project, &host, args).env("MULTIARCH_ALLOW_OVERWRITE", variable);
-        run.finish().stderr_has(&["app:1.2.3 (was ", "app:latest (was "]);
+        run.finish().stderr_has(&["      Tagged ", "app: 1.2.3 (was sha256:", "), latest (was sha256:"]);
         assert_ne!(digest(&registry, "1.2.3"), published);
     }
     project = commit(project, "1.2.3");
@@ -181,7 +181,7 @@ fn rolling_tags_stay_at_the_highest_version() {
     // A reference does not contain a tag that points to another image.
     let only_latest = publish(&project, &host, &["--tag", "latest"]).finish().stdout;
     assert!(only_latest.starts_with(&format!("{host}/app@sha256:")), "{only_latest}");
-    publish(&project, &host, &["--allow-downgrade"]).finish().stderr_has(&["app:latest (was "]);
+    publish(&project, &host, &["--allow-downgrade"]).finish().stderr_has(&["app: latest (was "]);
     assert_eq!(digest(&registry, "latest"), digest(&registry, "1.2.1"));
 }
 
@@ -282,7 +282,7 @@ fn existing_manifest_in_an_unknown_format_is_another_image() {
     let host = remote(&registry);
     let schema1 = br#"{"schemaVersion":1,"name":"app","tag":"latest","fsLayers":[],"history":[]}"#;
     registry.manifest("app", "latest", "application/vnd.docker.distribution.manifest.v1+json", schema1);
-    publish(&project(), &host, &[]).finish().stderr_has(&["app:latest (was "]);
+    publish(&project(), &host, &[]).finish().stderr_has(&["app: 1.2.3, latest (was "]);
     assert_eq!(digest(&registry, "latest"), digest(&registry, "1.2.3"));
 }
 

@@ -1,7 +1,7 @@
 //! Builds prepared images. Compresses each layer as soon as its binary is compiled, while cargo is still compiling
 //! other binaries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError, mpsc};
 
@@ -10,7 +10,7 @@ use oci_spec::image::Descriptor;
 use serde_json::Value;
 
 use super::copy::{PlannedLayer, PlannedLibraries};
-use super::layer_store::LayerStore;
+use super::layer_store::{LayerSource, LayerStore, StoredLayer};
 use super::prepare::{PreparedImage, PreparedPlatform};
 use crate::compile::facts::Sysroot;
 use crate::compile::{Artifacts, CompiledBinary};
@@ -25,6 +25,7 @@ use crate::platform::Platform;
 use crate::threads::{self, CancelToken, lock, next};
 use crate::timings::{Phase, Timings};
 use crate::ui::Ui;
+use crate::ui::text::{count_layers, plural};
 
 /// Maximum number of threads that compress layers. Kept low because cargo is compiling at the same time.
 const MAX_WORKERS: usize = 4;
@@ -43,7 +44,7 @@ struct LayerJob {
     entries: LayerEntries,
 }
 
-type Layers = BTreeMap<LayerPosition, Layer>;
+type Layers = BTreeMap<LayerPosition, StoredLayer>;
 
 /// Where the embedded engine keeps layers and finds libraries.
 pub(crate) struct BuildInputs<'a> {
@@ -69,7 +70,11 @@ pub(crate) fn build(
     let mut layouts = Vec::new();
     for (index, image) in images.iter().enumerate() {
         let _written = ui.timings().span(Phase::Layout, format_args!("{}: layout", image.image.name));
+        let summary =
+            layer_summary(layers.iter().filter(|(position, _)| position.image == index).map(|(_, layer)| layer));
         layouts.push(write_layout(index, image, &mut layers, source_date_epoch)?);
+        let platforms = plural(image.platforms.len(), "platform", "platforms");
+        ui.status("Assembled", format!("{} for {platforms}: {summary}", image.image.name));
     }
     store.prune()?;
     Ok(layouts)
@@ -94,9 +99,9 @@ impl LayerBuilder<'_> {
         let work = || -> Result<()> {
             while let Some(job) = next(&queue) {
                 cancel.check()?;
-                let layer = self.build_layer(&job)?;
-                self.announce(&self.images[job.position.image], &layer);
-                lock(&built).insert(job.position, layer);
+                let stored = self.build_layer(&job)?;
+                self.announce(&self.images[job.position.image], &stored.layer);
+                lock(&built).insert(job.position, stored);
             }
             Ok(())
         };
@@ -124,7 +129,7 @@ impl LayerBuilder<'_> {
         Ok(built.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn build_layer(&self, job: &LayerJob) -> Result<Layer> {
+    fn build_layer(&self, job: &LayerJob) -> Result<StoredLayer> {
         let LayerPosition { image, platform, layer } = job.position;
         let PreparedImage { image, platforms, .. } = &self.images[image];
         let platform = &platforms[platform];
@@ -132,12 +137,12 @@ impl LayerBuilder<'_> {
         let mut span = self.timings.span(Phase::Layer, format_args!("{} {}: {label}", platform.platform, image.name));
         let stored = self.store.layer(&job.entries, image.compression, image.compression_level)?;
         span.digest(stored.layer.descriptor.digest());
-        if stored.is_new {
+        if stored.source == LayerSource::Compressed {
             span.bytes(stored.layer.descriptor.size());
         } else {
             span.note("reused");
         }
-        Ok(stored.layer)
+        Ok(stored)
     }
 
     /// Sends a finished layer. Ignores a closed channel, because the receiving stage reports its own failure.
@@ -241,6 +246,19 @@ fn layer_label(planned: &PlannedLayer) -> &str {
     }
 }
 
+/// Counts the distinct layers of an image, and those that an earlier run compressed: `3 layers (1 from the cache)`.
+fn layer_summary<'a>(layers: impl Iterator<Item = &'a StoredLayer>) -> String {
+    let (mut all, mut cached) = (BTreeSet::<&str>::new(), BTreeSet::<&str>::new());
+    for StoredLayer { layer, source } in layers {
+        let digest = layer.descriptor.digest().as_ref();
+        all.insert(digest);
+        if *source == LayerSource::EarlierRun {
+            cached.insert(digest);
+        }
+    }
+    count_layers(all.len(), cached.len())
+}
+
 /// Writes an image's layout. Removes the image's layers from `layers`, which contains the layers of all images.
 fn write_layout(
     index: usize,
@@ -256,7 +274,7 @@ fn write_layout(
         for (layer, planned) in platform.layers.iter().enumerate() {
             let built = layers.remove(&LayerPosition { image: index, platform: position, layer });
             let built = built.with_context(|| format!("layer '{}' was not built", planned.created_by))?;
-            added.push(AddedLayer { layer: built, created_by: planned.created_by.clone() });
+            added.push(AddedLayer { layer: built.layer, created_by: planned.created_by.clone() });
         }
         let base = platform.base.as_deref();
         let ImageDocuments { config, manifest } = manifest::image(&ImageParts {

@@ -45,8 +45,23 @@ pub(crate) struct LayerRecord {
 #[derive(Debug)]
 pub(crate) struct StoredLayer {
     pub layer: Layer,
-    /// Whether this run compressed the layer rather than reusing it.
-    pub is_new: bool,
+    pub source: LayerSource,
+}
+
+/// Where a layer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LayerSource {
+    /// This call compressed the layer.
+    Compressed,
+    /// Another image or platform of this run compressed the layer.
+    SameRun,
+    EarlierRun,
+}
+
+/// What this run has done with a key.
+#[derive(Debug, Default)]
+pub(crate) struct KeyState {
+    is_compressed: bool,
 }
 
 /// The layers built in a workspace, keyed by a hash of their content.
@@ -54,7 +69,7 @@ pub(crate) struct LayerStore {
     dir: Utf8PathBuf,
     /// A lock for each key used in this run. The lock is held while the layer is written, since two images may need the
     /// same layer at the same time.
-    key_locks: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
+    key_locks: Mutex<BTreeMap<String, Arc<Mutex<KeyState>>>>,
     bars: Bars,
 }
 
@@ -82,25 +97,27 @@ impl LayerStore {
         let content = json!({ "entries": entries, "compression": compression, "level": level, "format": FORMAT });
         let key = hex(&Sha256::digest(content.to_string()));
         let key_lock = lock(&self.key_locks).entry(key.clone()).or_default().clone();
-        let _writing = lock(&key_lock);
+        let mut state = lock(&key_lock);
 
         let record_path = self.dir.join(format!("{key}.json"));
         let blob = self.dir.join(format!("{key}.blob"));
         let existing = fs_err::read(&record_path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let (record, is_new) = match existing.filter(|record: &LayerRecord| record.matches(&blob)) {
-            Some(record) => (record, false),
+        let (record, source) = match existing.filter(|record: &LayerRecord| record.matches(&blob)) {
+            Some(record) if state.is_compressed => (record, LayerSource::SameRun),
+            Some(record) => (record, LayerSource::EarlierRun),
             None => {
                 fs_err::create_dir_all(&self.dir)?;
                 let bar = self.bars.bytes("Compressing", largest_file_name(entries), total_size(entries));
                 let record = write(entries, compression, level, &blob, &bar)?;
                 write_atomically(&record_path, &serde_json::to_vec(&record)?)?;
-                (record, true)
+                state.is_compressed = true;
+                (record, LayerSource::Compressed)
             }
         };
         // Mark the layer as recently used, so that `prune` keeps it.
         filetime::set_file_mtime(&record_path, filetime::FileTime::now())?;
         let descriptor = descriptor::descriptor(&record.media_type, &record.digest, record.size)?;
-        Ok(StoredLayer { layer: Layer { descriptor, diff_id: record.diff_id, path: blob }, is_new })
+        Ok(StoredLayer { layer: Layer { descriptor, diff_id: record.diff_id, path: blob }, source })
     }
 
     /// Removes layers that have not been used for a month, and the least recently used ones if the store exceeds
@@ -196,10 +213,13 @@ mod tests {
         let entries = entries(dir);
         for (compression, suffix) in [(Compression::Gzip, "+gzip"), (Compression::Zstd, "+zstd")] {
             let store = LayerStore::new(dir.join("a"), &Bars::default());
-            let StoredLayer { layer: built, is_new } = store.layer(&entries, compression, None).unwrap();
-            assert!(is_new);
-            let again = store.layer(&entries, compression, None).unwrap();
-            assert_eq!((&again.layer, again.is_new), (&built, false));
+            let StoredLayer { layer: built, source } = store.layer(&entries, compression, None).unwrap();
+            assert_eq!(source, LayerSource::Compressed);
+            let later_run = LayerStore::new(dir.join("a"), &Bars::default());
+            for (store, expected) in [(&store, LayerSource::SameRun), (&later_run, LayerSource::EarlierRun)] {
+                let again = store.layer(&entries, compression, None).unwrap();
+                assert_eq!((&again.layer, again.source), (&built, expected));
+            }
             assert_eq!(
                 built,
                 Layer {

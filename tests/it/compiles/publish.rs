@@ -50,8 +50,9 @@ fn publish_prints_its_steps_in_order() {
         let finished = embedded(&project, &args).env("SOURCE_DATE_EPOCH", "1").finish();
         let mut steps: Vec<&str> = finished.stderr.lines().filter_map(|line| line.split_whitespace().next()).collect();
         steps.dedup();
-        let tags = if run == 0 { "Tagging" } else { "Unchanged" };
-        let order = ["Using", "Checked", "Compiling", "Compiled", "Finished", "Pushing", tags, "Published"];
+        let tags = if run == 0 { "Tagged" } else { "Unchanged" };
+        let order =
+            ["Using", "Checked", "Compiling", "Compiled", "Finished", "Assembled", "Pushing", tags, "Published"];
         assert_eq!(steps, order, "{finished}");
     }
 }

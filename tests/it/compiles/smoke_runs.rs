@@ -62,7 +62,7 @@ fn failed_smoke_run_moves_no_tag() {
         finished
             .stderr_has(&["error: image 'app': linux/amd64: ", reason, " hint: "])
             .stderr_lacks("\n5\n")
-            .stderr_lacks("Tagging");
+            .stderr_lacks("Tagged");
         calls(&docker);
         assert_eq!(registry.tags("app"), [""; 0]);
     }

@@ -38,6 +38,12 @@ fn timings_page_has_a_bar_for_every_platform_and_phase() {
     assert!(first.values().all(|bar| bar.end <= 100.01), "{first:#?}");
 
     let page = || std::fs::read_to_string(project.path().join("target/multiarch/timings.html")).unwrap();
+    let link =
+        page().split_once("<a href=\"").and_then(|(_, rest)| Some(rest.split_once('"')?.0.replace("&#x2f;", "/")));
+    let link = link.unwrap_or_else(|| panic!("no link to cargo's page in {}", page()));
+    assert!(link.starts_with("../cargo-timings/cargo-timing-"), "{link}");
+    let linked = std::fs::read_to_string(project.path().join("target/multiarch").join(&link)).unwrap();
+    assert!(linked.contains("<title>Cargo Build Timings"), "{link}");
     // Both platforms share the layer with the files, so it is packed only once.
     assert_eq!(page().matches("<td>reused</td>").count(), 1, "{}", page());
     assert_eq!(page().matches("<rect class=\"idle\"").count(), 1, "{}", page());

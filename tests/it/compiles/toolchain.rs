@@ -28,7 +28,8 @@ fn different_linkers_share_one_cargo_process() {
 fn cargo_output_of_several_processes_has_prefixes() {
     let config = "platforms = ['linux/amd64', 'linux/arm64']\n[platform.'linux/arm64']\nbuild-env = { X = '1' }\n";
     let run = build(&Project::with_config(config), &[]);
-    assert_compiles(run, &["linux/amd64", "linux/arm64"]).stderr_has(&["[linux/arm64] ", "[linux/amd64] "]);
+    assert_compiles(run, &["linux/amd64", "linux/arm64"])
+        .stderr_has(&["   Compiling [arm64] app v1.2.3", "   Compiling [amd64] app v1.2.3"]);
 }
 
 #[test]

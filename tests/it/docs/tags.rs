@@ -47,7 +47,7 @@ fn output_of_a_lower_version() {
     publish(&committed("2.0.0"), &registry, 0);
     let finished = publish(&committed("1.2.1"), &registry, 0);
     let is_shown =
-        |line: &str| line.starts_with("note: not moving") || line.contains("Tagging") || line.contains("Published");
+        |line: &str| line.starts_with("note: not moving") || line.contains("Tagged") || line.contains("Published");
     check_output("tags-lower", &excerpt(&finished, is_shown));
 }
 

@@ -114,6 +114,12 @@ fn progress_bars_disappear_at_the_end() {
             bars(lines) == 3 && lines.iter().filter(|line| is_bar(line, "") && line.contains("1/2 ")).count() == 3
         });
         assert!(lines.iter().filter(|line| line.contains(gauge)).count() >= 3, "{columns}: {lines:#?}");
+        if columns >= 80 {
+            // The age of the build script is shown, too.
+            terminal.wait_for("what is running", |lines| {
+                lines.iter().filter(|line| is_bar(line, "") && line.contains(" app build script ")).count() == 3
+            });
+        }
         assert!(lines.iter().filter(|line| is_bar(line, "")).all(|line| line.len() < columns.into()), "{lines:#?}");
         finish_build(&project);
         let lines = terminal.wait_for("end", |lines| lines.last().is_some_and(|line| line == "ended 0"));
@@ -125,11 +131,12 @@ fn progress_bars_disappear_at_the_end() {
             "   Compiling app v1.2.3",
             "    Compiled app for",
             "    Finished",
+            "   Assembled",
             "       Built",
             "app:1.2.3@sha256:",
         ];
-        assert_eq!(parts.map(count), [1, 1, 1, 3, 1, 1, 1], "{columns}: {lines:#?}");
-        assert_eq!(lines.len(), 10, "{columns}: {lines:#?}");
+        assert_eq!(parts.map(count), [1, 1, 1, 3, 1, 1, 1, 1], "{columns}: {lines:#?}");
+        assert_eq!(lines.len(), 11, "{columns}: {lines:#?}");
     }
 }
 
@@ -243,11 +250,12 @@ fn progress_bars_show_bytes_of_uploads() {
             "   Compiling",
             "    Compiled",
             "    Finished",
+            "   Assembled",
             "     Pushing",
-            "     Tagging",
+            "      Tagged",
             "   Published",
         ];
-        assert_eq!(parts.map(count), [1, 1, 2, 2, 1, 1, 2, 1], "{columns}: {lines:#?}");
+        assert_eq!(parts.map(count), [1, 1, 2, 2, 1, 1, 1, 1, 1], "{columns}: {lines:#?}");
     }
 }
 
