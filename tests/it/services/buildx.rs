@@ -106,7 +106,7 @@ fn buildx_uses_credentials_of_docker_login() {
             .env("DOCKER_CONFIG", config.path())
     };
     let unauthorized = publish(&Project::empty()).fails(7).finish();
-    unauthorized.stderr_has(&["(401 Unauthorized", &format!("docker login {host}")]).stderr_lacks("Compiling");
+    unauthorized.stderr_has(&["(401 Unauthorized", &format!("cargo multiarch login {host}")]).stderr_lacks("Compiling");
     // base64 of ci:wrong and ci:secret-word
     let with_auth = |auth: &str| {
         Project::empty().file("config.json", &json!({ "auths": { host.as_str(): { "auth": auth } } }).to_string())
