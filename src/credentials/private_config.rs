@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -11,7 +12,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use oci_spec::distribution::Reference;
-use rustix::process::{Pid, test_kill_process};
 use serde_json::{Map, Value, json};
 
 use super::auth_file::{AuthFile, StoredEntry};
@@ -22,34 +22,42 @@ use super::stored::{docker_config_dir, read, to_text};
 use super::{CredentialSources, Credentials};
 use crate::process;
 
-/// Start of the directory's name, which the process ID follows.
+/// Start of the directory's name.
 const PREFIX: &str = "cargo-multiarch-docker-";
+/// A file that is locked while the run uses the directory.
+const LOCK: &str = ".cargo-multiarch-lock";
 
 /// A directory that `DOCKER_CONFIG` of child processes points to. It is removed when this value is dropped.
 #[must_use = "the directory is removed when this is dropped"]
-pub(crate) struct PrivateDockerConfig(PathBuf);
+pub(crate) struct PrivateDockerConfig {
+    dir: PathBuf,
+    _lock: File,
+}
 
 impl PrivateDockerConfig {
     /// Creates the directory if Docker would not find the credentials itself that this program uses for `references`,
     /// for the registries that it publishes to, or for any registry in the files that it reads.
     pub(crate) fn create(sources: &CredentialSources, references: &[Reference]) -> Result<Option<PrivateDockerConfig>> {
         let Some(docker_dir) = docker_config_dir() else { return Ok(None) };
-        let missing = missing_entries(sources, references, &docker_dir.join("config.json"))?;
+        let docker_config = docker_dir.join("config.json");
+        let missing = missing_entries(sources, references, &docker_config)?;
+        // Docker itself reports a configuration that cannot be read.
+        let Ok(config) = read(&docker_config, "Docker") else { return Ok(None) };
         if missing.is_empty() {
             return Ok(None);
         }
-        let config = with_entries(read(&docker_dir.join("config.json"), "child processes")?, &missing);
+        let config = with_entries(config, &missing);
         let parent = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());
         let parent = parent.unwrap_or_else(std::env::temp_dir);
         remove_abandoned(&parent);
-        let dir = parent.join(format!("{PREFIX}{}", std::process::id()));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&dir)
-            .with_context(|| format!("cannot create {}", dir.display()))?;
-        // From here on, the directory is removed even if the rest fails.
-        let private = PrivateDockerConfig(dir);
-        process::remove_on_exit(&private.0);
+        let mut builder = tempfile::Builder::new();
+        let dir = builder.prefix(PREFIX).permissions(Permissions::from_mode(0o700)).tempdir_in(&parent);
+        let dir = dir.with_context(|| format!("cannot create a directory in {}", parent.display()))?;
+        process::remove_on_exit(dir.path());
+        let lock = fs_err::File::create(dir.path().join(LOCK))?.into_file();
+        lock.lock()?;
+        // From here on, `PrivateDockerConfig` removes the directory, even if the rest fails.
+        let private = PrivateDockerConfig { dir: dir.keep(), _lock: lock };
         private.fill(&docker_dir, &config)?;
         process::set_registry_client_env(private.env(&docker_dir));
         Ok(Some(private))
@@ -61,19 +69,19 @@ impl PrivateDockerConfig {
         for entry in docker_dir.read_dir().into_iter().flatten() {
             let name = entry?.file_name();
             if name != "config.json" {
-                symlink(docker_dir.join(&name), self.0.join(&name))
-                    .with_context(|| format!("cannot create a link in {}", self.0.display()))?;
+                symlink(docker_dir.join(&name), self.dir.join(&name))
+                    .with_context(|| format!("cannot create a link in {}", self.dir.display()))?;
             }
         }
         let mut options = fs_err::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(self.0.join("config.json"))?;
+        let mut file = options.write(true).create_new(true).mode(0o600).open(self.dir.join("config.json"))?;
         Ok(std::io::Write::write_all(&mut file, &to_text(config)?)?)
     }
 
     /// Returns the variables for child processes. buildx keeps its builders in the user's directory, even if it creates
     /// the first one now.
     fn env(&self, docker_dir: &Path) -> Vec<(OsString, OsString)> {
-        let mut env = vec![("DOCKER_CONFIG".into(), self.0.clone().into())];
+        let mut env = vec![("DOCKER_CONFIG".into(), self.dir.clone().into())];
         if std::env::var_os("BUILDX_CONFIG").is_none()
             && let Ok(dir) = std::path::absolute(docker_dir)
         {
@@ -87,26 +95,19 @@ impl Drop for PrivateDockerConfig {
     fn drop(&mut self) {
         process::set_registry_client_env(Vec::new());
         // Errors cannot be reported here. The next run removes a directory that is left.
-        let _ = fs_err::remove_dir_all(&self.0);
+        let _ = fs_err::remove_dir_all(&self.dir);
     }
 }
 
 /// Removes the directories of runs that were killed.
 fn remove_abandoned(parent: &Path) {
     for entry in parent.read_dir().into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let id = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok()).and_then(Pid::from_raw);
-        let is_abandoned =
-            id.is_some_and(|id| id.as_raw_pid() == own_id() || test_kill_process(id) == Err(rustix::io::Errno::SRCH));
-        if is_abandoned {
+        let is_private = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        if is_private && fs_err::File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.file().try_lock().is_ok()) {
             // Another user's directory cannot be removed, and is not this run's concern.
             let _ = fs_err::remove_dir_all(entry.path());
         }
     }
-}
-
-fn own_id() -> i32 {
-    i32::try_from(std::process::id()).unwrap_or_default()
 }
 
 /// Returns what Docker's configuration lacks, by host.
@@ -117,7 +118,8 @@ fn missing_entries(
 ) -> Result<BTreeMap<String, StoredEntry>> {
     let mut files = Vec::new();
     for path in file_paths() {
-        files.extend(AuthFile::read(&path, "child processes")?);
+        // A file that cannot be read is reported once credentials are needed.
+        files.extend(AuthFile::read(&path, "Docker").ok().flatten());
     }
     let hosts = files.iter().filter(|file| file.path != docker_config).flat_map(AuthFile::hosts);
     let hosts = hosts.chain(sources.named_hosts()).map(|host| Target::host(&host));
@@ -144,7 +146,7 @@ fn missing_entry(
     for file in files {
         let is_docker = file.path == docker_config;
         // A helper for all registries counts only if Docker's configuration lists the registry, as it does after a login.
-        let entry = match file.find(target)? {
+        let entry = match file.find(target).ok().flatten() {
             Some(StoredEntry::Helper(helper)) if is_docker && helper.setting == "credsStore" && !file.names(target) => {
                 None
             }

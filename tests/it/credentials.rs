@@ -239,13 +239,14 @@ fn private_directory_is_removed_after_interrupts() {
 fn directories_of_killed_runs_are_removed() {
     let registry = protected("me", "hidden-word");
     let home = Project::empty().file("docker/config.json", "{}");
-    let mut ended = Command::new("true").spawn().unwrap();
-    ended.wait().unwrap();
-    let abandoned = home.path().join(format!("cargo-multiarch-docker-{}", ended.id()));
-    std::fs::create_dir(&abandoned).unwrap();
+    let home = home.file("cargo-multiarch-docker-1/.cargo-multiarch-lock", "");
+    // A directory that is in use stays.
+    let home = home.file("cargo-multiarch-docker-2/.cargo-multiarch-lock", "");
+    let used = std::fs::File::open(home.path().join("cargo-multiarch-docker-2/.cargo-multiarch-lock")).unwrap();
+    used.lock().unwrap();
     let run = publish_with_buildx(&registry, &logging_docker(""), &home);
     run.env("MULTIARCH_USERNAME", "me").env("MULTIARCH_PASSWORD", "hidden-word").finish();
-    assert_eq!(left_over(&home), Vec::<String>::new());
+    assert_eq!(left_over(&home), ["cargo-multiarch-docker-2"]);
 }
 
 #[test]
