@@ -123,6 +123,9 @@ pub(crate) enum Command {
     )]
     Doctor(DoctorArgs),
     /// Log in to a registry
+    ///
+    /// The password is checked with the registry, and stored in Docker's configuration or with the credential helper that is
+    /// configured there. In CI, you can set MULTIARCH_USERNAME and MULTIARCH_PASSWORD instead.
     #[command(
         after_help = examples::pointer_to_long_help("login"),
         after_long_help = examples::command_help("login")

@@ -46,7 +46,7 @@ pub(crate) fn share_credentials(plan: &Plan) -> Result<Option<PrivateDockerConfi
     if find_program("docker").is_none() {
         return Ok(None);
     }
-    let bases = bases::platforms_by_base(&plan.images).into_iter().map(|(base, _)| parse_reference(base));
+    let bases = bases::platforms_by_base(&plan.images).into_keys().map(parse_reference);
     PrivateDockerConfig::create(&sources(plan)?, &bases.collect::<Result<Vec<_>, _>>()?)
 }
 

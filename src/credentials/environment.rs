@@ -162,7 +162,7 @@ mod tests {
 
     fn found(host: &str, push: &[&str], variables: &[(&str, &str)]) -> Result<Option<String>, String> {
         let push = push.iter().map(|host| (*host).to_owned()).collect();
-        let variable = |name: &str| Some((*variables.iter().find(|(other, _)| *other == name)?).1.to_owned());
+        let variable = |name: &str| Some(variables.iter().find(|(other, _)| *other == name)?.1.to_owned());
         match find(host, &push, variable) {
             Ok(Some(FromEnvironment { credentials: Credentials::Password { user, .. }, .. })) => Ok(Some(user)),
             Ok(_) => Ok(None),

@@ -141,14 +141,12 @@ impl FailedRequest<'_> {
 
     fn explain_unauthorized(&self, status: &str) -> Failure {
         let (host, reference) = (self.host(), self.reference);
-        let problem = if self.credentials_source.is_some() { "rejected the" } else { "requires" };
-        let failure = registry_failure(format!("registry {host} {problem} credentials for {reference} ({status})"));
-        let failure = self
-            .credentials_source
-            .iter()
-            .fold(failure, |failure, source| failure.hint(format!("the credentials come from {source}")));
+        let problem = match &self.credentials_source {
+            Some(source) => format!("rejected the credentials from {source}"),
+            None => "requires credentials".to_owned(),
+        };
         let [username, password] = variable_names(&host);
-        let failure = failure
+        let failure = registry_failure(format!("registry {host} {problem} for {reference} ({status})"))
             .hint(format!("log in: `cargo multiarch login {host}`"))
             .hint(format!("or, in CI, set {username} and {password}"));
         if self.is_pull() {

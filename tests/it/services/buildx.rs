@@ -118,3 +118,20 @@ fn buildx_uses_credentials_of_docker_login() {
         .stderr_lacks("Y2k6c2VjcmV0LXdvcmQ");
     assert!(reference(&finished.stdout).starts_with(&host));
 }
+
+/// The helper for all registries does not exist, so Docker can only use credentials that do not come from it.
+#[test]
+#[ignore = "run by scripts/test"]
+fn buildx_uses_credentials_of_variables() {
+    let host = service("MULTIARCH_TEST_AUTH_REGISTRY");
+    let home = Project::empty().file("config.json", r#"{"credsStore":"missing"}"#);
+    let publish = |project: &Project, engine: &str, registry: &str| {
+        let args = ["publish", "--registry", registry, "--platform", "linux/amd64", "--engine", engine];
+        let run = project.run(&args).env("DOCKER_CONFIG", home.path());
+        run.env("MULTIARCH_USERNAME", "ci").env("MULTIARCH_PASSWORD", "secret-word").finish()
+    };
+    publish(&Project::app(), "embedded", &format!("{host}/private"));
+    let on_private_base = Project::with_config(&format!("base = '{host}/private/app:1.2.3'"));
+    let finished = publish(&on_private_base, "buildx", &host);
+    assert!(reference(&finished.stdout).starts_with(&host));
+}
