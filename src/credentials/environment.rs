@@ -160,6 +160,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn book_lists_names_of_variables() {
+        let page = include_str!("../../docs/registries.md");
+        for host in ["ghcr.io", "docker.io", "my-registry.example:5000"] {
+            let row = format!("| `{host}` | `{}` |", variable_names(host)[1]);
+            assert!(page.contains(&row), "docs/registries.md does not contain this row:\n{row}");
+        }
+    }
+
     fn found(host: &str, push: &[&str], variables: &[(&str, &str)]) -> Result<Option<String>, String> {
         let push = push.iter().map(|host| (*host).to_owned()).collect();
         let variable = |name: &str| Some(variables.iter().find(|(other, _)| *other == name)?.1.to_owned());

@@ -27,10 +27,18 @@ impl Registry {
                 Err(RegistryError::Response(response)) if matches!(response.status, 401 | 403) => {
                     Err(rejected(host, user, response.message.as_deref()).into())
                 }
+                Err(RegistryError::Response(response)) if matches!(response.status, 400 | 404..=407 | 410..=428) => {
+                    Err(not_a_registry(host, response.status, root.as_str()).into())
+                }
                 Err(error) => Err(error),
             }
         })
     }
+}
+
+fn not_a_registry(host: &str, status: u16, root: &str) -> Failure {
+    Failure::new(Class::Registry, format!("{host} does not respond like a container registry (HTTP {status})"))
+        .hint(format!("check the host name: `curl -i {root}`"))
 }
 
 fn rejected(host: &str, user: &str, message: Option<&str>) -> Failure {

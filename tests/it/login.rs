@@ -80,7 +80,9 @@ fn failed_login_stores_nothing() {
     let run = |args: &[&str]| Project::empty().run(args).path_first(&fakes).env("DOCKER_CONFIG", home.path());
     let no_terminal = run(&["login", "ghcr.io"]).fails(3).finish();
     let no_host = run(&["login", "https://ghcr.io"]).fails(2).finish();
-    snapshot!(wrong, empty, no_terminal, no_host);
+    let website = FakeRegistry::start(|_| (404, vec![], vec![]));
+    let no_registry = with_stdin(login(&website, &fakes, &home).fails(7), "login-word");
+    snapshot!(wrong, empty, no_terminal, no_host, no_registry);
     assert!(!home.path().join("config.json").exists());
     // A file that cannot be read is not overwritten.
     let broken = Project::empty().file("config.json", "{");
