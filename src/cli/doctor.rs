@@ -18,7 +18,7 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub access: AccessArgs,
 
-    /// Install missing targets, QEMU and a buildx builder, then check again
+    /// Install zig, missing targets, QEMU and a buildx builder, then check again
     #[arg(long)]
     pub fix: bool,
 }
