@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::secrets::mask;
+
 /// A kind of failure, as described in [`EXIT_CODES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -152,7 +154,7 @@ pub(crate) fn all_hints(error: &anyhow::Error) -> Vec<&str> {
 }
 
 /// Joins the messages of an error and its causes into one line, as in `a: b: c`. Omits causes that the preceding
-/// message already ends with, lowercases the first letter of each cause, and removes full stops.
+/// message already ends with, lowercases the first letter of each cause, removes full stops and masks secrets.
 pub(crate) fn message_with_causes(error: &anyhow::Error) -> String {
     let mut joined = String::new();
     for cause in error.chain() {
@@ -165,7 +167,7 @@ pub(crate) fn message_with_causes(error: &anyhow::Error) -> String {
             joined.push_str(&lowercase_first_letter(message));
         }
     }
-    joined
+    mask(&joined).into_owned()
 }
 
 /// Lowercases the first letter of text such as `No such file`, but leaves `HTTP 503` and `Cargo.lock` unchanged.

@@ -11,12 +11,13 @@
 //! - `report`: formats the results of a run
 //!
 //! `commands` composes these stages, with one file per subcommand. The other modules do not depend on any stage:
-//! `registry`, `oci`, `elf`, `ui`, `fs`, `finding`, `platform`, `timings`, `process`, `shell`, `error` and `threads`.
+//! `registry`, `credentials`, `secrets`, `oci`, `elf`, `ui`, `fs`, `finding`, `platform`, `timings`, `process`, `shell`, `error` and `threads`.
 
 mod cli;
 mod commands;
 mod compile;
 mod config;
+mod credentials;
 mod dockerfile;
 mod elf;
 mod error;
@@ -30,6 +31,7 @@ mod process;
 mod publish;
 mod registry;
 mod report;
+mod secrets;
 mod shell;
 mod threads;
 mod timings;
@@ -64,6 +66,7 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
             return if help { ExitCode::SUCCESS } else { ExitCode::from(2) };
         }
     };
+    credentials::register_secrets();
     let timings = if cli.records_timings() { Timings::enabled() } else { Timings::default() };
     let ui = Ui::new(cli.verbosity(), cli.color.unwrap_or_default()).with_timings(timings);
     let result = process::stop_children_on_interrupt().and_then(|()| match &cli.command {
@@ -74,6 +77,8 @@ pub fn run(mut args: Vec<OsString>) -> ExitCode {
         Command::Verify(args) => commands::verify::verify(args, &ui),
         Command::Init(args) => commands::init::run(args, &ui),
         Command::Doctor(args) => commands::doctor::run(args, &ui),
+        Command::Login(args) => commands::login::login(args, &ui),
+        Command::Logout(args) => commands::login::logout(args, &ui),
         Command::Dockerfile(args) => commands::dockerfile::dockerfile(args, &ui),
         Command::Completions(args) => commands::completions::completions(args, &ui),
         Command::Man(args) => commands::man::man(args, &ui),

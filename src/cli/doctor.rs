@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::tag_args::OverwriteArgs;
-use super::{OutputArgs, SettingsArgs, SmokeArgs};
+use super::{AccessArgs, OutputArgs, SettingsArgs, SmokeArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
@@ -15,6 +15,8 @@ pub(crate) struct DoctorArgs {
     pub smoke: SmokeArgs,
     #[command(flatten)]
     pub overwrite: OverwriteArgs,
+    #[command(flatten)]
+    pub access: AccessArgs,
 
     /// Install zig, missing targets, QEMU and a buildx builder, then check again
     #[arg(long)]

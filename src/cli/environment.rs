@@ -10,6 +10,7 @@ use clap::{Arg, ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 use indexmap::IndexSet;
 
 use super::{Cli, short_help};
+use crate::credentials;
 use crate::error::{Class, Failure, closest_match};
 
 /// Parses the command line. Options that are missing from the command line are read from environment variables.
@@ -133,11 +134,12 @@ const PREFIX: &str = "MULTIARCH_";
 /// Fails if an environment variable starts with this program's prefix but is unknown, and so is probably misspelled.
 pub(crate) fn check_unknown_variables() -> Result<(), Failure> {
     let names = option_variables().into_iter().map(|name| name.to_string_lossy().into_owned());
-    let known: Vec<String> = names.filter(|name| name.starts_with(PREFIX)).collect();
+    let known: Vec<String> =
+        names.filter(|name| name.starts_with(PREFIX)).chain(credentials::VARIABLES.map(str::to_owned)).collect();
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         let Some(suffix) = name.strip_prefix(PREFIX).filter(|suffix| !suffix.starts_with("TEST_")) else { continue };
-        if !known.contains(&name) {
+        if !known.contains(&name) && !credentials::is_host_variable(&name) {
             let failure = Failure::new(Class::Config, format!("unknown environment variable {name}"));
             // Compare names without the common prefix, which would make unrelated names look similar.
             let suffixes = known.iter().filter_map(|known| known.strip_prefix(PREFIX));

@@ -107,6 +107,20 @@ pub(crate) const COMMANDS: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "login",
+        &[
+            example(
+                "Log in to GitHub's registry, and enter a token at the prompt",
+                "cargo multiarch login ghcr.io -u you",
+            ),
+            example(
+                "Log in with a token in an environment variable",
+                "echo \"$TOKEN\" | cargo multiarch login ghcr.io --username you --password-stdin",
+            ),
+        ],
+    ),
+    ("logout", &[example("Remove the stored password", "cargo multiarch logout ghcr.io")]),
+    (
         "dockerfile",
         &[
             example("Print the Dockerfile for a package's image", "cargo multiarch dockerfile -p app"),

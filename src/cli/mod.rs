@@ -7,6 +7,7 @@ pub(crate) mod examples;
 pub(crate) mod init;
 pub(crate) mod output;
 pub(crate) mod policy;
+pub(crate) mod registry;
 pub(crate) mod settings;
 pub(crate) mod short_help;
 pub(crate) mod styles;
@@ -18,6 +19,7 @@ pub(crate) use completions::{CompletionsArgs, ManArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use init::InitArgs;
 pub(crate) use output::{DestinationArgs, GraphArgs, GraphFormat, MessageFormat, OutputArgs, ReportArgs};
+pub(crate) use registry::{AccessArgs, LoginArgs, LogoutArgs};
 pub(crate) use settings::SettingsArgs;
 pub(crate) use tag_args::TagArgs;
 pub(crate) use verification::{SmokeArgs, VerifyArgs};
@@ -120,6 +122,18 @@ pub(crate) enum Command {
         mut_args(|arg| settings::with_registry_summary(arg, "Registry to check"))
     )]
     Doctor(DoctorArgs),
+    /// Log in to a registry
+    ///
+    /// The password is checked with the registry, and stored in Docker's configuration or with the credential helper that is
+    /// configured there. In CI, you can set MULTIARCH_USERNAME and MULTIARCH_PASSWORD instead.
+    #[command(
+        after_help = examples::pointer_to_long_help("login"),
+        after_long_help = examples::command_help("login")
+    )]
+    Login(LoginArgs),
+    /// Log out of a registry
+    #[command(after_help = examples::command_help("logout"))]
+    Logout(LogoutArgs),
     /// Print the generated Dockerfile
     #[command(
         after_help = examples::pointer_to_long_help("dockerfile"),
@@ -151,6 +165,8 @@ pub(crate) struct PublishArgs {
     pub smoke: SmokeArgs,
     #[command(flatten)]
     pub tags: TagArgs,
+    #[command(flatten)]
+    pub access: AccessArgs,
 
     /// Push to the registry
     ///
@@ -191,6 +207,8 @@ pub(crate) struct BuildArgs {
     pub reports: ReportArgs,
     #[command(flatten)]
     pub smoke: SmokeArgs,
+    #[command(flatten)]
+    pub access: AccessArgs,
 }
 
 #[derive(Debug, Args)]

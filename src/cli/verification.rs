@@ -2,9 +2,9 @@
 
 use clap::{Arg, Args};
 
-use super::MessageFormat;
 use super::policy::PolicyArgs;
 use super::value_parsers::{Words, parse_platform, parse_words};
+use super::{AccessArgs, MessageFormat};
 use crate::finding::CheckCode;
 use crate::oci::transport::ImageLocation;
 use crate::plan::PlanRequest;
@@ -40,6 +40,8 @@ pub(crate) struct VerifyArgs {
         hide_short_help = true
     )]
     pub insecure_registries: Vec<String>,
+    #[command(flatten)]
+    pub access: AccessArgs,
     #[command(flatten)]
     pub policy: PolicyArgs,
     /// Output format

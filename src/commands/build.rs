@@ -7,11 +7,11 @@ use anyhow::Result;
 use super::build_images::{BuildRun, build_images};
 use super::load_plan::{load_plan, lock_workspace};
 use super::prepare::{LocalChecks, prepare};
+use super::registry_access::RegistryAccess;
 use super::report_output::{output_files, print_report};
 use super::timings_page::TimingsPage;
-use crate::cli::BuildArgs;
+use crate::cli::{AccessArgs, BuildArgs};
 use crate::plan::{Plan, PlanRequest};
-use crate::registry::Registry;
 use crate::report::Report;
 use crate::threads::{self, CancelToken};
 use crate::timings::Phase;
@@ -24,7 +24,7 @@ pub(crate) fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
     let request = args.smoke.add_to(request);
     let plan = ui.timed(Phase::Prepare, "configuration", || load_plan(&args.settings, request))?;
     let timings_page = TimingsPage::prepare("build", &plan, ui)?;
-    let result = build_without_push(&plan, ui);
+    let result = build_without_push(&plan, &args.access, ui);
     if let Some(page) = timings_page {
         page.write(&result, ui);
     }
@@ -32,16 +32,17 @@ pub(crate) fn build(args: &BuildArgs, ui: &Ui) -> Result<()> {
 }
 
 /// Builds and verifies the images of a plan without pushing them.
-pub(crate) fn build_without_push(plan: &Plan, ui: &Ui) -> Result<Report> {
+pub(crate) fn build_without_push(plan: &Plan, access: &AccessArgs, ui: &Ui) -> Result<Report> {
     let cancel = CancelToken::default();
-    let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
+    let access = RegistryAccess::open(plan, access.limit(), &cancel, ui)?;
+    let registry = &access.registry;
     let preflight = LocalChecks::run(plan, ui)?;
     let _lock = lock_workspace(&plan.paths, ui)?;
-    let prepared = prepare(plan, preflight, &registry, ui)?;
+    let prepared = prepare(plan, preflight, registry, ui)?;
     let output = threads::scope(&cancel, |stages| {
         // `build` does not upload anything, so the blobs that the engine sends are discarded.
         let (blobs, _) = mpsc::channel();
-        build_images(plan, &prepared, &BuildRun { stages, registry: &registry, cancel: &cancel }, &blobs, ui)
+        build_images(plan, &prepared, &BuildRun { stages, registry, cancel: &cancel }, &blobs, ui)
     })?;
     for (image, built) in prepared.images.iter().zip(&output.images) {
         ui.status("Built", format!("{} in {}, verified", image.name, built.layout.dir));

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::load_plan::{load_plan, lock_workspace};
 use super::prepare::compile_request;
+use super::registry_access::share_credentials;
 use crate::cli::CompileArgs;
 use crate::compile::toolchain::Toolchain;
 use crate::compile::{self, bundle};
@@ -19,6 +20,7 @@ pub(crate) fn compile(args: &CompileArgs, ui: &Ui) -> Result<()> {
     let plan = load_plan(&args.settings, PlanRequest { is_partial: true, ..args.settings.request() })?;
     bundle::check_output_dir(&args.out)?;
     plan.notes.iter().for_each(|note| ui.note(note));
+    let _credentials = share_credentials(&plan)?;
     let _lock = lock_workspace(&plan.paths, ui)?;
     let toolchain = Toolchain::find(compile_request(&plan))?.install_missing(ui)?;
     let (finished, _) = mpsc::channel();

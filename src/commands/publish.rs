@@ -9,9 +9,10 @@ use super::build::build_without_push;
 use super::build_images::{BuildOutput, BuildRun, BuiltImage, build_images};
 use super::load_plan::{load_plan, lock_workspace};
 use super::prepare::{LocalChecks, prepare};
+use super::registry_access::RegistryAccess;
 use super::report_output::{output_files, print_report};
 use super::timings_page::TimingsPage;
-use crate::cli::PublishArgs;
+use crate::cli::{AccessArgs, PublishArgs};
 use crate::oci::digest::shorten_digest;
 use crate::plan::{Image, Plan, PlanRequest, TagPermissions};
 use crate::publish::push_access::check_push_access;
@@ -33,7 +34,7 @@ pub(crate) fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let request = args.tags.add_to(args.smoke.add_to(request));
     let plan = ui.timed(Phase::Prepare, "configuration", || load_plan(&args.settings, request))?;
     let timings_page = TimingsPage::prepare("publish", &plan, ui)?;
-    let result = if args.push { push(&plan, ui) } else { build_without_push(&plan, ui) };
+    let result = if args.push { push(&plan, &args.access, ui) } else { build_without_push(&plan, &args.access, ui) };
     if let Some(page) = timings_page {
         page.write(&result, ui);
     }
@@ -43,20 +44,21 @@ pub(crate) fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 }
 
 /// Builds, verifies and pushes the images of a plan.
-fn push(plan: &Plan, ui: &Ui) -> Result<Report> {
+fn push(plan: &Plan, access: &AccessArgs, ui: &Ui) -> Result<Report> {
     let cancel = CancelToken::default();
-    let registry = Registry::new(&plan.engine.insecure_registries, &cancel, ui.bars())?;
+    let access = RegistryAccess::open(plan, access.limit(), &cancel, ui)?;
+    let registry = &access.registry;
     let preflight = LocalChecks::run(plan, ui)?;
     let _lock = lock_workspace(&plan.paths, ui)?;
-    check_push_access(&plan.images, &registry, ui)?;
-    ui.timed(Phase::Prepare, "immutable tags", || check_immutable_tags(plan, &registry))?;
-    let prepared = prepare(plan, preflight, &registry, ui)?;
+    check_push_access(&plan.images, registry, ui)?;
+    ui.timed(Phase::Prepare, "immutable tags", || check_immutable_tags(plan, registry))?;
+    let prepared = prepare(plan, preflight, registry, ui)?;
     let images = &prepared.images;
 
     let output = threads::scope(&cancel, |stages| {
         let (blobs, queue) = mpsc::channel();
-        let uploading = stages.spawn(|| upload::upload_blobs(images, queue, &registry, ui.timings(), &cancel));
-        let run = BuildRun { stages, registry: &registry, cancel: &cancel };
+        let uploading = stages.spawn(|| upload::upload_blobs(images, queue, registry, ui.timings(), &cancel));
+        let run = BuildRun { stages, registry, cancel: &cancel };
         let output = build_images(plan, &prepared, &run, &blobs, ui)?;
         for (index, (image, built)) in images.iter().zip(&output.images).enumerate() {
             image.repositories.iter().for_each(|repository| ui.status("Pushing", repository));
@@ -68,11 +70,11 @@ fn push(plan: &Plan, ui: &Ui) -> Result<Report> {
     })?;
 
     for (image, built) in images.iter().zip(&output.images) {
-        push_manifests(image, built, &registry, ui)?;
+        push_manifests(image, built, registry, ui)?;
     }
-    let moved = move_tags(images, &output, plan.tag_permissions, &registry, ui)?;
+    let moved = move_tags(images, &output, plan.tag_permissions, registry, ui)?;
     for (image, outcomes) in images.iter().zip(&moved) {
-        check_tags(image, outcomes, &registry, ui)?;
+        check_tags(image, outcomes, registry, ui)?;
     }
     Ok(output.report(plan, &prepared, moved, false))
 }

@@ -7,6 +7,7 @@ use crate::cli::{MessageFormat, ReportArgs};
 use crate::error::{Class, Failure};
 use crate::fs;
 use crate::report::Report;
+use crate::secrets::mask_result;
 use crate::ui::Ui;
 
 /// Returns the files that the run writes at the end. Fails if any of them is not writable.
@@ -34,7 +35,7 @@ pub(crate) fn print_report(report: &Report, format: MessageFormat, reports: &Rep
                 ui.data(text)?;
                 is_shown = true;
             }
-            Some(path) => fs_err::write(path, format!("{text}\n"))?,
+            Some(path) => fs_err::write(path, format!("{}\n", mask_result(text)))?,
             None => {}
         }
     }

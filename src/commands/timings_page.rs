@@ -11,6 +11,7 @@ use crate::oci::digest::shorten_digest;
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::report::timings_page::{self, Link, PageHeader};
+use crate::secrets::mask_result;
 use crate::timings::CargoPage;
 use crate::ui::Ui;
 
@@ -57,7 +58,7 @@ impl TimingsPage {
         let cargo_pages = self.cargo_pages(&ui.timings().cargo_pages());
         let facts = [vec![started.format("%Y-%m-%d %H:%M:%S UTC").to_string()], self.facts].concat();
         let page = timings_page::render(&PageHeader { title, facts, failure, cargo_pages }, total, &spans);
-        match page.and_then(|page| fs::write_atomically(&self.path, page.as_bytes())) {
+        match page.and_then(|page| fs::write_atomically(&self.path, mask_result(&page).as_bytes())) {
             Ok(()) => ui.status("Timing", format!("report saved to {}", self.path)),
             Err(error) => ui.warning(format!("failed to save the timing report: {error:#}")),
         }

@@ -5,6 +5,7 @@ use camino::Utf8Path;
 
 use super::findings;
 use crate::cli::{MessageFormat, VerifyArgs, environment};
+use crate::credentials::CredentialSources;
 use crate::error::{self, Class, Failure, message_with_causes};
 use crate::finding::Finding;
 use crate::oci::cache::Cache;
@@ -28,6 +29,12 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
     }
     environment::check_unknown_variables()?;
     let registry = Registry::new(&args.insecure_registries, &CancelToken::default(), ui.bars())?;
+    let registry = match args.access.limit() {
+        Some(limit) => {
+            registry.with_credentials(CredentialSources::default().with_helper_limit(limit)).with_answer_limit(limit)
+        }
+        None => registry,
+    };
     // If there is no per-user cache directory, use a temporary one, because other users could write to a shared one.
     let user_cache = environment::cache_dir();
     let temporary = user_cache.is_none().then(tempfile::tempdir).transpose()?;

@@ -84,7 +84,7 @@ pub(crate) fn check_no_credentials(key: &str, reference: &str) -> Result<(), Fai
     };
     let registry = host.split('/').next().unwrap_or(host);
     Err(Failure::new(Class::Config, format!("{key} '{user}@{host}' contains credentials"))
-        .hint(format!("remove the credentials, and log in with `docker login {registry}`")))
+        .hint(format!("remove the credentials, and log in with `cargo multiarch login {registry}`")))
 }
 
 /// Reports whether Docker treats the first component of a reference as a registry host. Otherwise, the component is a

@@ -4,7 +4,7 @@ mod lines;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +24,15 @@ use crate::threads::{self, CancelToken};
 /// descendants.
 static PROCESS_GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// Directories to remove if a second Ctrl-C ends the process. Otherwise, their owners remove them.
+static PRIVATE_DIRS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Programs that access registries, and so need credentials.
+const REGISTRY_CLIENTS: [&str; 2] = ["docker", "cross"];
+/// Additional environment variables for [`REGISTRY_CLIENTS`].
+static REGISTRY_CLIENT_ENV: Mutex<Vec<(OsString, OsString)>> = Mutex::new(Vec::new());
+/// Prefix of this program's variables that contain passwords. Child processes, such as build scripts, do not get them.
+const PASSWORD_VARIABLES: &str = "MULTIARCH_PASSWORD";
 
 /// How often to check whether a running program must be stopped.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -103,9 +112,25 @@ impl Cmd {
         Ok(ProgramOutput { status, stdout: out, stderr: err })
     }
 
+    /// Runs the program with `input` as its stdin and returns its output. Kills it and its child processes after `limit`,
+    /// or immediately after Ctrl-C. Returns `None` if the limit was reached.
+    pub(crate) fn output_within(&self, limit: Duration, input: &str) -> Result<Option<ProgramOutput>> {
+        let (mut out, mut err) = (String::new(), String::new());
+        let on_line = |line| {
+            let (text, line) = match line {
+                Line::Stdout(line) => (&mut out, line),
+                Line::Stderr(line) => (&mut err, line),
+            };
+            text.push_str(&line);
+            text.push('\n');
+        };
+        let status = self.stream_killed_after(limit, Some(input), on_line)?;
+        Ok(status.map(|status| ProgramOutput { status, stdout: out, stderr: err }))
+    }
+
     /// Runs the program, passes each line of output to `on_line` as it arrives, and returns the exit status.
     pub(crate) fn stream(&self, mut on_line: impl FnMut(Line)) -> Result<ExitStatus> {
-        let running = self.start()?;
+        let running = self.start(None)?;
         running.lines.iter().for_each(&mut on_line);
         running.finish()
     }
@@ -136,7 +161,7 @@ impl Cmd {
                 _ => None,
             }
         };
-        let status = self.stream_with_signals(on_line, next_signal)?;
+        let status = self.stream_with_signals(None, on_line, next_signal)?;
         if kill_at.is_some() {
             cancel.check()?;
         }
@@ -146,9 +171,18 @@ impl Cmd {
     /// Like [`stream`](Cmd::stream), but kills the program and its child processes after `limit`, or immediately after
     /// Ctrl-C. Returns `None` if the limit was reached.
     pub(crate) fn stream_within(&self, limit: Duration, on_line: impl FnMut(Line)) -> Result<Option<ExitStatus>> {
+        self.stream_killed_after(limit, None, on_line)
+    }
+
+    fn stream_killed_after(
+        &self,
+        limit: Duration,
+        input: Option<&str>,
+        on_line: impl FnMut(Line),
+    ) -> Result<Option<ExitStatus>> {
         let deadline = Instant::now() + limit;
         let mut is_killed = false;
-        let status = self.stream_with_signals(on_line, || {
+        let status = self.stream_with_signals(input, on_line, || {
             is_killed = Instant::now() >= deadline || check_interrupt().is_err();
             is_killed.then_some(Signal::KILL)
         })?;
@@ -160,10 +194,11 @@ impl Cmd {
     /// open.
     fn stream_with_signals(
         &self,
+        input: Option<&str>,
         mut on_line: impl FnMut(Line),
         mut next_signal: impl FnMut() -> Option<Signal>,
     ) -> Result<ExitStatus> {
-        let running = self.start()?;
+        let running = self.start(input)?;
         loop {
             match running.lines.recv_timeout(POLL_INTERVAL) {
                 Ok(line) => on_line(line),
@@ -188,20 +223,20 @@ impl Cmd {
         let _ = quiet.before_spawn(in_own_group).run();
     }
 
-    /// Starts the program in a new process group.
-    fn start(&self) -> Result<RunningProgram> {
+    /// Starts the program in a new process group, with `input` as its stdin.
+    fn start(&self, input: Option<&str>) -> Result<RunningProgram> {
         check_interrupt()?;
         let (stdout, stdout_writer) = io::pipe()?;
         let (stderr, stderr_writer) = io::pipe()?;
         let handle = {
             // The expression owns the write ends of the pipes and is dropped here, so that the readers see end-of-file.
-            let expression = self
-                .expression()
-                .stdin_null()
-                .stdout_file(stdout_writer)
-                .stderr_file(stderr_writer)
-                .unchecked()
-                .before_spawn(in_own_group);
+            let expression = self.expression();
+            let expression = match input {
+                Some(input) => expression.stdin_bytes(input),
+                None => expression.stdin_null(),
+            };
+            let expression =
+                expression.stdout_file(stdout_writer).stderr_file(stderr_writer).unchecked().before_spawn(in_own_group);
             expression.start().with_context(|| format!("cannot run `{}`", self.program.to_string_lossy()))?
         };
         let group = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok()).and_then(Pid::from_raw);
@@ -220,7 +255,18 @@ impl Cmd {
     fn expression(&self) -> duct::Expression {
         let expression = duct::cmd(&self.program, &self.args);
         let expression = self.dir.iter().fold(expression, |expression, dir| expression.dir(dir));
-        self.env.iter().fold(expression, |expression, (name, value)| expression.env(name, value))
+        let expression = self.env.iter().fold(expression, |expression, (name, value)| expression.env(name, value));
+        let expression = password_variables().fold(expression, |expression, name| expression.env_remove(name));
+        if !self.is_registry_client() {
+            return expression;
+        }
+        let client_env = threads::lock(&REGISTRY_CLIENT_ENV);
+        client_env.iter().fold(expression, |expression, (name, value)| expression.env(name, value))
+    }
+
+    fn is_registry_client(&self) -> bool {
+        let name = Path::new(&self.program).file_name().and_then(OsStr::to_str);
+        name.is_some_and(|name| REGISTRY_CLIENTS.contains(&name))
     }
 }
 
@@ -248,6 +294,22 @@ impl fmt::Display for Cmd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.lines().join(" "))
     }
+}
+
+/// Returns the names of the variables that contain passwords for this program only.
+fn password_variables() -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| name.to_str().is_some_and(|name| name.starts_with(PASSWORD_VARIABLES)))
+}
+
+/// Sets the environment variables that programs that access registries get in addition to their own.
+pub(crate) fn set_registry_client_env(variables: Vec<(OsString, OsString)>) {
+    *threads::lock(&REGISTRY_CLIENT_ENV) = variables;
+}
+
+/// Registers a directory to remove if a second Ctrl-C ends the process.
+pub(crate) fn remove_on_exit(dir: &Path) {
+    threads::lock(&PRIVATE_DIRS).push(dir.to_owned());
 }
 
 fn in_own_group(command: &mut std::process::Command) -> io::Result<()> {
@@ -350,6 +412,10 @@ pub(crate) fn stop_children_on_interrupt() -> Result<()> {
             let _ = kill_process_group(group, signal);
         }
         if again {
+            for dir in &*threads::lock(&PRIVATE_DIRS) {
+                // Nothing can be reported at this point.
+                let _ = fs_err::remove_dir_all(dir);
+            }
             std::process::exit(Class::Interrupted.exit_code().into());
         }
     })

@@ -1,7 +1,7 @@
 //! Authorizes requests: detects the scheme that each registry requires (Basic or Bearer), and caches tokens.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,11 +10,15 @@ use reqwest::header::{DATE, HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Client, RequestBuilder, Response, Url};
 
 use super::Access;
-use super::credentials::{self, Credentials};
 use super::error::RegistryError;
 use super::http::{check_status, is_same_server};
 use super::idle_timeout::IdleTimeout;
+use super::plain_http::PlainHttpHosts;
 use super::token::{Token, fetch_token};
+use super::waits::Waits;
+use crate::credentials::{CredentialSources, Credentials, FoundCredentials};
+use crate::error::{Class, Failure};
+use crate::oci::reference::is_loopback;
 use crate::threads::lock;
 
 /// The `Authorization` header of a request.
@@ -50,9 +54,12 @@ struct BearerChallenge {
 }
 
 /// The authorization state of all registries used in a run, keyed by host.
-#[derive(Default)]
 pub(super) struct AuthState {
-    credentials: Mutex<BTreeMap<String, Credentials>>,
+    sources: Arc<CredentialSources>,
+    /// The credentials that were found, keyed by host and repository.
+    found: Mutex<BTreeMap<(String, String), Option<FoundCredentials>>>,
+    /// Held while credentials are looked up, so that the user is not prompted twice.
+    lookup: tokio::sync::Mutex<()>,
     /// The authorization that each host requires, or `None` if it requires no authorization.
     challenges: Mutex<BTreeMap<String, Option<Challenge>>>,
     /// How far the local clock is ahead of each host's clock.
@@ -62,24 +69,36 @@ pub(super) struct AuthState {
 }
 
 impl AuthState {
+    pub(super) fn new(sources: CredentialSources) -> AuthState {
+        AuthState {
+            sources: Arc::new(sources),
+            found: Mutex::default(),
+            lookup: tokio::sync::Mutex::default(),
+            challenges: Mutex::default(),
+            clock_offsets: Mutex::default(),
+            tokens: tokio::sync::Mutex::default(),
+        }
+    }
+
     /// Returns the authorization for a request, or `None` if the registry requires none or no credentials are stored.
     pub(super) async fn authorization(
         &self,
         client: &Client,
         target: &Reference,
         access: Access<'_>,
+        connection: Connection<'_>,
     ) -> Result<Option<Authorization>, RegistryError> {
         let host = target.resolve_registry();
         let Some(challenge) = lock(&self.challenges).get(host).cloned().flatten() else { return Ok(None) };
-        let credentials = self.credentials(host)?;
+        let credentials = self.credentials(target, connection.waits).await?;
         match challenge {
             Challenge::Basic => Ok(match credentials {
-                Credentials::Basic { user, password } => Some(Authorization::Basic { user, password }),
-                Credentials::Anonymous | Credentials::IdentityToken(_) => None,
+                Some(Credentials::Password { user, password }) => Some(Authorization::Basic { user, password }),
+                Some(Credentials::IdentityToken(_)) | None => None,
             }),
             Challenge::Bearer(challenge) => {
                 let scopes = access.scopes(target.repository());
-                let token = self.token(client, host, scopes, &challenge, &credentials).await?;
+                let token = self.token(client, host, scopes, &challenge, credentials.as_ref(), connection).await?;
                 Ok(Some(Authorization::Bearer(token)))
             }
         }
@@ -92,20 +111,18 @@ impl AuthState {
         host: &str,
         scopes: Vec<String>,
         challenge: &BearerChallenge,
-        credentials: &Credentials,
+        credentials: Option<&Credentials>,
+        connection: Connection<'_>,
     ) -> Result<String, RegistryError> {
         let key = (host.to_owned(), scopes);
         let mut tokens = self.tokens.lock().await;
         if let Some(cached) = tokens.get(&key).filter(|cached| Instant::now() < cached.renew_at) {
             return Ok(cached.token.clone());
         }
-        let realm = Url::parse(&challenge.realm).map_err(|error| {
-            RegistryError::Protocol(format!("sent an invalid token server URL, '{}': {error}", challenge.realm))
-        })?;
-        if challenge.is_https && realm.scheme() != "https" {
-            return Err(RegistryError::Protocol(format!("uses a token server without HTTPS: {realm}")));
-        }
+        let realm = connection.check_realm(host, challenge)?;
+        let waiting = connection.waits.start(host, realm.host_str().unwrap_or(host));
         let fetched = fetch_token(client, realm, &challenge.service, &key.1, credentials).await?;
+        waiting.answered();
         let token = fetched.token.clone();
         tokens.insert(key, fetched);
         Ok(token)
@@ -118,12 +135,15 @@ impl AuthState {
         client: &Client,
         target: &Reference,
         root: &Url,
+        waits: &Waits,
     ) -> Result<(), RegistryError> {
         let host = target.resolve_registry();
         if lock(&self.challenges).contains_key(host) {
             return Ok(());
         }
+        let waiting = waits.start(host, target.registry());
         let response = IdleTimeout::for_request().send(client.get(root.clone())).await?;
+        waiting.answered();
         if let Some(date) = date(response.headers()) {
             lock(&self.clock_offsets).insert(host.to_owned(), Utc::now() - date);
         }
@@ -156,20 +176,75 @@ impl AuthState {
         lock(&self.clock_offsets).get(host).copied()
     }
 
-    /// Reports whether credentials for a host were found and used.
-    pub(super) fn is_logged_in(&self, host: &str) -> bool {
-        lock(&self.credentials).get(host).is_some_and(|credentials| !matches!(credentials, Credentials::Anonymous))
+    /// Reports whether the registry requires authorization, as far as it is known.
+    pub(super) fn is_required(&self, target: &Reference) -> bool {
+        matches!(lock(&self.challenges).get(target.resolve_registry()), Some(Some(_)))
     }
 
-    /// Returns Docker's credentials for a host. Loads them only once, since a credential helper may prompt the user.
-    fn credentials(&self, host: &str) -> Result<Credentials, RegistryError> {
-        let mut loaded = lock(&self.credentials);
-        if let Some(credentials) = loaded.get(host) {
-            return Ok(credentials.clone());
+    /// Returns the source of the credentials that were sent for a repository, or `None` if there were none.
+    pub(super) fn credentials_source(&self, target: &Reference) -> Option<String> {
+        Some(lock(&self.found).get(&credentials_key(target))?.as_ref()?.source.clone())
+    }
+
+    /// Returns the credentials for a repository. Looks them up only once, on another thread, because a credential helper
+    /// may take long.
+    async fn credentials(&self, target: &Reference, waits: &Waits) -> Result<Option<Credentials>, RegistryError> {
+        let key = credentials_key(target);
+        let _lookup = self.lookup.lock().await;
+        let known = lock(&self.found).get(&key).cloned();
+        if let Some(known) = known {
+            return Ok(known.map(|found| found.credentials));
         }
-        let credentials = credentials::load(host)?;
-        loaded.insert(host.to_owned(), credentials.clone());
-        Ok(credentials)
+        let waiting = waits.start_lookup(&key.0, target.registry());
+        let (sources, reference) = (Arc::clone(&self.sources), target.clone());
+        let found = tokio::task::spawn_blocking(move || sources.find(&reference)).await;
+        waiting.answered();
+        let found = found.map_err(|error| RegistryError::Local(error.into()))??;
+        lock(&self.found).insert(key, found.clone());
+        Ok(found.map(|found| found.credentials))
+    }
+}
+
+fn credentials_key(target: &Reference) -> (String, String) {
+    (target.resolve_registry().to_owned(), target.repository().to_owned())
+}
+
+/// What requests to token servers need.
+#[derive(Clone, Copy)]
+pub(super) struct Connection<'a> {
+    pub plain_http: &'a PlainHttpHosts,
+    pub waits: &'a Waits,
+}
+
+impl Connection<'_> {
+    /// Returns the URL of a token server. Fails if a password would be sent to it without encryption.
+    fn check_realm(&self, host: &str, challenge: &BearerChallenge) -> Result<Url, RegistryError> {
+        let realm = Url::parse(&challenge.realm).map_err(|error| {
+            RegistryError::Protocol(format!("sent an invalid token server URL, '{}': {error}", challenge.realm))
+        })?;
+        if realm.scheme() == "https" {
+            return Ok(realm);
+        }
+        // Credentials in a realm's URL are not sent, but must not be printed either.
+        let server = realm.authority().rsplit('@').next().unwrap_or_default().to_owned();
+        if realm.scheme() == "http" && !challenge.is_https && self.plain_http.contains(&server) {
+            return Ok(realm);
+        }
+        let failure = Failure::new(
+            Class::Registry,
+            format!(
+                "the token server of {host} does not use HTTPS, which would expose passwords on the network: {}://{server}",
+                realm.scheme()
+            ),
+        );
+        let hint = if challenge.is_https {
+            "configure the registry to announce its token server with https://".to_owned()
+        } else if is_loopback(host) {
+            format!("if you trust the network, pass `--insecure-registry {server}`")
+        } else {
+            format!("if you trust the network, pass `--insecure-registry {host},{server}`")
+        };
+        Err(failure.hint(hint).into())
     }
 }
 

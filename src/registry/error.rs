@@ -23,6 +23,8 @@ pub(super) enum RegistryError {
     Connection(reqwest::Error),
     /// No data was sent or received for too long.
     Stalled,
+    /// The registry, or another server that it needs, did not answer within the limit of the run.
+    NoAnswer { server: String, limit: Duration },
     /// The content does not have the expected digest. Contains the actual digest.
     DigestMismatch(String),
     /// The registry violated the protocol. The text completes a sentence that starts with the name of the registry.
@@ -139,6 +141,7 @@ impl RegistryError {
             RegistryError::Connection(error) => !error.is_builder() && !error.is_redirect(),
             RegistryError::Stalled => true,
             RegistryError::HttpClient(_)
+            | RegistryError::NoAnswer { .. }
             | RegistryError::DigestMismatch(_)
             | RegistryError::Protocol(_)
             | RegistryError::InvalidToken { .. }

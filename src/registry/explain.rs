@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 
 use super::Access;
 use super::error::{ErrorResponse, RegistryError, causes};
+use crate::credentials::variable_names;
 use crate::error::{Class, Failure};
 
 /// The context of a failed request.
@@ -16,8 +17,8 @@ pub(super) struct FailedRequest<'a> {
     pub access: Access<'a>,
     /// The base URL of the registry's API: `https://host/v2/`.
     pub root: &'a str,
-    /// Whether credentials were sent to the registry.
-    pub logged_in: bool,
+    /// The source of the credentials that were sent to the registry, or `None` if none were sent.
+    pub credentials_source: Option<String>,
 }
 
 impl FailedRequest<'_> {
@@ -44,6 +45,13 @@ impl FailedRequest<'_> {
             RegistryError::Connection(_) | RegistryError::Stalled => {
                 registry_failure(format!("registry {host} did not respond in time"))
                     .hint(format!("check your network connection with `curl -i {root}`, or try again later"))
+            }
+            RegistryError::NoAnswer { server, limit } => {
+                let seconds = limit.as_secs();
+                let who = if server == host { "registry".to_owned() } else { format!("registry {host}: server") };
+                registry_failure(format!("{who} {server} did not answer within {seconds} s"))
+                    .hint(format!("check your network connection with `curl -i {root}`"))
+                    .hint(format!("or wait longer: `--registry-timeout {}`", seconds.saturating_mul(5)))
             }
             RegistryError::DigestMismatch(digest) => Failure::new(
                 Class::Verify,
@@ -133,9 +141,14 @@ impl FailedRequest<'_> {
 
     fn explain_unauthorized(&self, status: &str) -> Failure {
         let (host, reference) = (self.host(), self.reference);
-        let problem = if self.logged_in { "rejected the" } else { "requires" };
-        let failure = registry_failure(format!("registry {host} {problem} credentials for {reference} ({status})"))
-            .hint(format!("log in: `docker login {host}`"));
+        let problem = match &self.credentials_source {
+            Some(source) => format!("rejected the credentials from {source}"),
+            None => "requires credentials".to_owned(),
+        };
+        let [username, password] = variable_names(&host);
+        let failure = registry_failure(format!("registry {host} {problem} for {reference} ({status})"))
+            .hint(format!("log in: `cargo multiarch login {host}`"))
+            .hint(format!("or, in CI, set {username} and {password}"));
         if self.is_pull() {
             failure.hint("or check the name: some registries return this error if the image does not exist")
         } else {
@@ -219,21 +232,21 @@ mod tests {
     use super::*;
 
     fn explain(error: RegistryError, reference: &str, access: Access<'_>) -> Failure {
-        let request = FailedRequest { reference, access, root: "https://r.example/v2/", logged_in: false };
+        let request = FailedRequest { reference, access, root: "https://r.example/v2/", credentials_source: None };
         request.explain(error).downcast::<Failure>().unwrap()
     }
 
     #[test]
     fn explains_error_responses() {
         for (status, token_server, message, hint) in [
-            (401, None, "requires credentials", "log in: `docker login r.example`"),
+            (401, None, "requires credentials", "log in: `cargo multiarch login r.example`"),
             (403, None, "denied access", "push permission"),
             (404, None, "does not exist", "check the name"),
             (503, None, "HTTP 503", "try again later"),
             (501, None, "HTTP 501", "curl -i https://r.example/v2/"),
             (429, None, "rate limited", "try again in a while"),
             (418, None, "(HTTP 418)", "curl -i https://r.example/v2/"),
-            (401, Some("t.example"), "requires credentials", "docker login"),
+            (401, Some("t.example"), "requires credentials", "MULTIARCH_PASSWORD_R_EXAMPLE"),
             (503, Some("t.example"), "registry r.example returned HTTP 503 Service Unavailable", "try again later"),
             (429, Some("t.example"), "rate limited", "try again in a while"),
         ] {

@@ -4,21 +4,23 @@
 //! do not support tokens for two repositories or separate timeouts for uploads.
 
 mod auth;
-mod credentials;
 mod error;
 mod explain;
 mod http;
 mod idle_timeout;
+mod login;
+mod plain_http;
 mod pull;
 mod push;
 mod scope;
 mod token;
+mod waits;
 
+pub(crate) use login::LoginCheck;
 pub(crate) use pull::FetchedManifest;
 pub(crate) use push::PushedBlob;
 pub(crate) use scope::Access;
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -28,13 +30,16 @@ use chrono::TimeDelta;
 use oci_spec::distribution::Reference;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 
-use self::auth::{AuthState, authorize};
+use self::auth::{AuthState, Connection, authorize};
 use self::error::RegistryError;
 use self::explain::FailedRequest;
 use self::http::{check_status, http_client};
 use self::idle_timeout::IdleTimeout;
+use self::plain_http::PlainHttpHosts;
+use self::waits::{Waiting, Waits};
+use crate::credentials::CredentialSources;
 use crate::error::{Class, Failure};
-use crate::oci::reference::{is_loopback, parse_reference};
+use crate::oci::reference::parse_reference;
 use crate::process;
 use crate::threads::{CancelToken, lock};
 use crate::ui::Bars;
@@ -53,9 +58,9 @@ pub(crate) struct Registry {
     /// The HTTP client, created on first use. The lock is held during creation, which is slow because it reads all CA
     /// certificates.
     client: Mutex<Option<Client>>,
-    /// Hosts that are accessed over plain HTTP.
-    plain_http: BTreeSet<String>,
+    plain_http: PlainHttpHosts,
     auth: AuthState,
+    waits: Waits,
     cancel: CancelToken,
     /// Progress bars for uploads and downloads.
     bars: Bars,
@@ -68,11 +73,24 @@ impl Registry {
         Ok(Registry {
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
             client: Mutex::default(),
-            plain_http: insecure.iter().cloned().collect(),
-            auth: AuthState::default(),
+            plain_http: PlainHttpHosts::new(insecure),
+            auth: AuthState::new(CredentialSources::default()),
+            waits: Waits::new(waits::DEFAULT_LIMIT, bars),
             cancel: cancel.clone(),
             bars: bars.clone(),
         })
+    }
+
+    /// Uses credentials from the given sources.
+    #[must_use]
+    pub(crate) fn with_credentials(self, sources: CredentialSources) -> Registry {
+        Registry { auth: AuthState::new(sources), ..self }
+    }
+
+    /// Sets how long to wait for an answer, including the time between attempts.
+    #[must_use]
+    pub(crate) fn with_answer_limit(self, limit: Duration) -> Registry {
+        Registry { waits: Waits::new(limit, &self.bars), ..self }
     }
 
     /// Checks that a repository's registry can be reached. Returns how far the local clock is ahead of the registry's
@@ -81,14 +99,18 @@ impl Registry {
         let target = parse_reference(repository)?;
         self.retry(repository, Access::Push, || async {
             let (client, root) = (self.client()?, self.root(&target)?);
-            self.auth.discover_auth(&client, &target, &root).await
+            self.auth.discover_auth(&client, &target, &root, &self.waits).await
         })?;
         Ok(self.auth.clock_offset(target.resolve_registry()))
     }
 
-    /// Reports whether credentials were sent to a repository's registry.
-    pub(crate) fn is_logged_in(&self, repository: &str) -> bool {
-        parse_reference(repository).is_ok_and(|target| self.auth.is_logged_in(target.resolve_registry()))
+    /// Returns the source of the credentials that were sent for a repository, or `None` if none were sent.
+    pub(crate) fn credentials_source(&self, repository: &str) -> Option<String> {
+        self.auth.credentials_source(&parse_reference(repository).ok()?)
+    }
+
+    fn connection(&self) -> Connection<'_> {
+        Connection { plain_http: &self.plain_http, waits: &self.waits }
     }
 
     /// Returns the HTTP client, creating it on first use. This can fail on machines without CA certificates, so builds
@@ -108,21 +130,25 @@ impl Registry {
         access: Access<'_>,
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
-        self.send_within(&IdleTimeout::for_request(), target, access, request).await
+        self.send_within(&IdleTimeout::for_request(), Some(&self.waits), target, access, request).await
     }
 
-    /// Sends a request like [`Registry::send`], with the given timeout.
+    /// Sends a request like [`Registry::send`], with the given timeout. The wait for the response counts as a wait for the
+    /// registry if `waits` is set. It must not be for uploads, which take as long as they make progress.
     async fn send_within(
         &self,
         timeout: &IdleTimeout,
+        waits: Option<&Waits>,
         target: &Reference,
         access: Access<'_>,
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
         let (client, root) = (self.client()?, self.root(target)?);
-        self.auth.discover_auth(&client, target, &root).await?;
-        let authorization = self.auth.authorization(&client, target, access).await?;
+        self.auth.discover_auth(&client, target, &root, &self.waits).await?;
+        let authorization = self.auth.authorization(&client, target, access, self.connection()).await?;
+        let waiting = waits.map(|waits| waits.start(target.resolve_registry(), target.registry()));
         let response = timeout.send(authorize(request(&client), authorization.as_ref())).await?;
+        waiting.into_iter().for_each(Waiting::answered);
         if response.status() != StatusCode::UNAUTHORIZED {
             return check_status(response).await;
         }
@@ -130,7 +156,7 @@ impl Registry {
         if !self.auth.update_auth(target, &response, &root, authorization.is_some()).await {
             return check_status(response).await;
         }
-        let authorization = self.auth.authorization(&client, target, access).await?;
+        let authorization = self.auth.authorization(&client, target, access, self.connection()).await?;
         if authorization.is_none() {
             return check_status(response).await;
         }
@@ -140,7 +166,7 @@ impl Registry {
     /// Sends a request once, ignoring errors.
     async fn send_best_effort(&self, target: &Reference, request: impl Fn(&Client) -> RequestBuilder) {
         let Ok(client) = self.client() else { return };
-        if let Ok(authorization) = self.auth.authorization(&client, target, Access::Push).await {
+        if let Ok(authorization) = self.auth.authorization(&client, target, Access::Push, self.connection()).await {
             let request = authorize(request(&client), authorization.as_ref());
             let _ = IdleTimeout::for_request().send(request).await;
         }
@@ -151,10 +177,12 @@ impl Registry {
     where
         F: Future<Output = Result<T, RegistryError>>,
     {
+        let host = parse_reference(reference)?.resolve_registry().to_owned();
         let mut backoff = BACKOFF.iter();
+        let _wait = self.waits.scope(&host);
         loop {
             let is_first_attempt = backoff.len() == BACKOFF.len();
-            let error = match self.block_on(request()) {
+            let error = match self.block_on(&host, request()) {
                 Ok(result) => return Ok(result),
                 Err(error) => error,
             };
@@ -165,7 +193,7 @@ impl Registry {
                         tokio::time::sleep(wait).await;
                         Ok(())
                     };
-                    self.block_on(sleep).map_err(|error| self.explain(error, reference, access))?;
+                    self.block_on(&host, sleep).map_err(|error| self.explain(error, reference, access))?;
                 }
                 _ => return Err(self.explain(error, reference, access)),
             }
@@ -174,22 +202,27 @@ impl Registry {
 
     /// Turns an error into a message with hints for the user.
     fn explain(&self, error: RegistryError, reference: &str, access: Access<'_>) -> anyhow::Error {
-        match parse_reference(reference).and_then(|target| self.root(&target)) {
-            Ok(root) => {
-                let logged_in = self.is_logged_in(reference);
-                FailedRequest { reference, access, root: root.as_str(), logged_in }.explain(error)
+        match parse_reference(reference).and_then(|target| Ok((self.root(&target)?, target))) {
+            Ok((root, target)) => {
+                let credentials_source = self.auth.credentials_source(&target);
+                FailedRequest { reference, access, root: root.as_str(), credentials_source }.explain(error)
             }
             Err(failure) => failure.into(),
         }
     }
 
-    /// Waits for a request to complete. Fails on cancellation and on Ctrl-C.
-    fn block_on<T>(&self, request: impl Future<Output = Result<T, RegistryError>>) -> Result<T, RegistryError> {
+    /// Waits for a request to a host to complete. Fails on cancellation, on Ctrl-C, and if the host does not answer.
+    fn block_on<T>(
+        &self,
+        host: &str,
+        request: impl Future<Output = Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
         self.runtime.block_on(async {
             let mut request = std::pin::pin!(request);
             loop {
                 process::check_interrupt()?;
                 self.cancel.check()?;
+                self.waits.check(host)?;
                 if let Ok(result) = tokio::time::timeout(POLL_INTERVAL, request.as_mut()).await {
                     return result;
                 }
@@ -200,7 +233,7 @@ impl Registry {
     /// Returns the base URL of the registry's API: `https://host/v2/`.
     fn root(&self, target: &Reference) -> Result<Url, Failure> {
         let host = target.resolve_registry();
-        let scheme = if is_loopback(host) || self.plain_http.contains(host) { "http" } else { "https" };
+        let scheme = if self.plain_http.contains(host) { "http" } else { "https" };
         Url::parse(&format!("{scheme}://{host}/v2/")).map_err(|error| {
             Failure::new(Class::Config, format!("'{host}' is not a valid registry address: {error}"))
                 .hint("use a host name with an optional port and path: `--registry ghcr.io/you`")

@@ -156,7 +156,7 @@ impl Registry {
                 Err(error) => Err(error),
             }
         } else {
-            self.send_within(&timeout, target, Access::Push, put).await
+            self.send_within(&timeout, None, target, Access::Push, put).await
         };
         // A read error also makes the request fail, but only `read_error` contains the reason.
         if let Some(error) = lock(&read_error).take() {

@@ -1,5 +1,5 @@
 //! Fetches tokens from a registry's token server (distribution, "Token Authentication Specification"). Identity tokens
-//! from `docker login` are exchanged as described in "OAuth2 Token Authentication" (grant type `refresh_token`).
+//! from a login are exchanged as described in "OAuth2 Token Authentication" (grant type `refresh_token`).
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,11 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Url};
 use serde::Deserialize;
 
-use super::credentials::Credentials;
 use super::error::RegistryError;
 use super::http::{check_status, http_client, read_body};
 use super::idle_timeout::IdleTimeout;
+use crate::credentials::Credentials;
+use crate::secrets;
 
 const CLIENT_ID: &str = "cargo-multiarch";
 /// Lifetime of a token in seconds if the response has no `expires_in` field, as defined in the specification.
@@ -38,15 +39,15 @@ pub(super) async fn fetch_token(
     realm: Url,
     service: &str,
     scopes: &[String],
-    credentials: &Credentials,
+    credentials: Option<&Credentials>,
 ) -> Result<Token, RegistryError> {
     let server = realm.authority().to_owned();
     let request = match credentials {
-        Credentials::Anonymous => token_request(client, realm, service, scopes),
-        Credentials::Basic { user, password } => {
+        None => token_request(client, realm, service, scopes),
+        Some(Credentials::Password { user, password }) => {
             token_request(client, realm, service, scopes).basic_auth(user, Some(password))
         }
-        Credentials::IdentityToken(token) => refresh_request(realm, service, scopes, token)?,
+        Some(Credentials::IdentityToken(token)) => refresh_request(realm, service, scopes, token)?,
     };
     let response = IdleTimeout::for_request().send(request).await?;
     let mut response = check_status(response).await.map_err(|error| error.with_token_server(&server))?;
@@ -54,6 +55,7 @@ pub(super) async fn fetch_token(
     let body = read_body(&mut response, RESPONSE_LIMIT).await?;
     let response: TokenResponse = serde_json::from_slice(&body).map_err(|error| no_token(&error.to_string()))?;
     let mut tokens = [response.token, response.access_token].into_iter().flatten();
+    tokens.clone().for_each(|token| secrets::register(&token));
     let token = tokens.find(|token| !token.is_empty()).ok_or_else(|| no_token("the token is missing"))?;
     let seconds = response.expires_in.unwrap_or(DEFAULT_EXPIRY).clamp(10, 3600);
     Ok(Token { token, renew_at: Instant::now() + Duration::from_secs(seconds / 2) })

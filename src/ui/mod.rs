@@ -2,7 +2,9 @@
 
 pub(crate) mod github;
 pub(crate) mod progress;
+pub(crate) mod prompt;
 pub(crate) mod size;
+mod style;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod wrap;
@@ -11,19 +13,16 @@ pub(crate) use progress::{Bar, Bars};
 
 use std::io::{self, IsTerminal, Write};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use console::Term;
 
 use self::progress::OutputTraits;
+use self::style::{CYAN, GREEN, RED, YELLOW, painted};
 use crate::error::{Class, all_hints, failure_class, io_error_hint, message_with_causes};
 use crate::finding::Finding;
 use crate::process::Cmd;
+use crate::secrets::mask_result;
 use crate::timings::{Phase, Timings};
-
-const GREEN: Style = AnsiColor::Green.on_default().bold();
-const CYAN: Style = AnsiColor::Cyan.on_default().bold();
-const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
-const RED: Style = AnsiColor::Red.on_default().bold();
 
 /// When to use color.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -105,9 +104,7 @@ impl Ui {
 
     /// Prints a status line such as `   Compiling hello for linux/arm64`.
     pub(crate) fn status(&self, verb: &str, message: impl AsRef<str>) {
-        if self.verbosity >= 0 {
-            self.line(&format!("{} {}", self.paint(GREEN, &format!("{verb:>12}")), message.as_ref()));
-        }
+        self.bars.status(verb, message.as_ref());
     }
 
     /// Prints a status line if `-v` is set.
@@ -188,10 +185,10 @@ impl Ui {
         work()
     }
 
-    /// Prints a line of data to stdout.
+    /// Prints a line of data to stdout, without secrets.
     pub(crate) fn data(&self, line: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        match writeln!(out, "{}", mask_result(line)).and_then(|()| out.flush()) {
             // The reader may exit early, as in `… | head -1`.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result,
@@ -222,15 +219,9 @@ impl Ui {
         painted(self.color, style, text)
     }
 
-    /// Prints a line without wrapping it, as cargo does, so that users can copy it.
     fn line(&self, line: &str) {
-        // Ignore write errors: if stderr is closed, there is nowhere to report them.
-        self.bars.suspend(|| drop(writeln!(io::stderr().lock(), "{line}")));
+        self.bars.line(line);
     }
-}
-
-fn painted(color: bool, style: Style, text: &str) -> String {
-    if color { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
 /// Formats a command for a status line. A command with several environment variables takes several lines, which still

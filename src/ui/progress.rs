@@ -1,7 +1,7 @@
 //! Progress bars, drawn below all other output and removed when their work finishes.
 
 use std::fmt::Write;
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,7 +10,9 @@ use console::{Term, measure_text_width, truncate_str};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
 use super::size;
+use super::style::{GREEN, painted};
 use super::text::display_width;
+use crate::secrets::mask;
 
 /// Maximum number of redraws per second.
 const REDRAW_RATE: u8 = 20;
@@ -18,9 +20,13 @@ const TICK: Duration = Duration::from_millis(100);
 /// Minimum size in bytes for a transfer to get a progress bar. Smaller transfers finish too quickly.
 const MIN_TRANSFER: u64 = 1 << 20;
 
-/// The progress bars of a run. The default value draws none.
+/// The progress bars of a run, and the lines above them. The default value draws no bars and prints no status lines.
 #[derive(Clone, Default)]
-pub(crate) struct Bars(Option<VisibleBars>);
+pub(crate) struct Bars {
+    visible: Option<VisibleBars>,
+    /// Whether to color status lines. `None` if they are not printed.
+    status_color: Option<bool>,
+}
 
 #[derive(Clone)]
 struct VisibleBars {
@@ -67,7 +73,20 @@ impl Bars {
             let target = ProgressDrawTarget::term_like_with_hz(terminal, REDRAW_RATE);
             VisibleBars { multi: MultiProgress::with_draw_target(target), color, width }
         };
-        Bars(output.shows_bars().then(visible))
+        Bars { visible: output.shows_bars().then(visible), status_color: (!output.is_quiet).then_some(color) }
+    }
+
+    /// Prints a status line such as `   Compiling hello for linux/arm64`, except with `-q`.
+    pub(crate) fn status(&self, verb: &str, message: &str) {
+        if let Some(color) = self.status_color {
+            self.line(&format!("{} {message}", painted(color, GREEN, &format!("{verb:>12}"))));
+        }
+    }
+
+    /// Prints a line to stderr, without secrets. Does not wrap it, as cargo does, so that users can copy it.
+    pub(super) fn line(&self, line: &str) {
+        // Ignore write errors: if stderr is closed, there is nowhere to report them.
+        self.suspend(|| drop(writeln!(io::stderr().lock(), "{}", mask(line))));
     }
 
     /// Adds a bar that shows the elapsed time, for work of unknown length.
@@ -77,7 +96,7 @@ impl Bars {
 
     /// Reports whether bars are drawn.
     pub(crate) fn are_visible(&self) -> bool {
-        self.0.is_some()
+        self.visible.is_some()
     }
 
     /// Adds a bar for work that takes about `length` steps. `current` returns what is running, in at most the given
@@ -89,7 +108,7 @@ impl Bars {
         length: usize,
         current: impl Fn(usize) -> String + Send + Sync + 'static,
     ) -> Bar {
-        let Some(VisibleBars { color, width, .. }) = &self.0 else { return Bar::default() };
+        let Some(VisibleBars { color, width, .. }) = &self.visible else { return Bar::default() };
         let (name, width) = (name.to_owned(), *width);
         let current = Arc::new(current);
         let draw = move |state: &ProgressState, out: &mut dyn Write| {
@@ -111,19 +130,19 @@ impl Bars {
 
     /// Hides the bars while `write` prints lines.
     pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
-        match &self.0 {
+        match &self.visible {
             Some(bars) => bars.multi.suspend(write),
             None => write(),
         }
     }
 
     fn bar(&self, verb: &str, name: &str, length: Option<u64>, template: &str) -> Bar {
-        let Some(VisibleBars { color, width, .. }) = &self.0 else { return Bar::default() };
+        let Some(VisibleBars { color, width, .. }) = &self.visible else { return Bar::default() };
         self.add(verb, name, length, style(template, *color, *width))
     }
 
     fn add(&self, verb: &str, name: &str, length: Option<u64>, style: ProgressStyle) -> Bar {
-        let Some(VisibleBars { multi, .. }) = &self.0 else { return Bar::default() };
+        let Some(VisibleBars { multi, .. }) = &self.visible else { return Bar::default() };
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden())
             .with_prefix(verb.to_owned())
             .with_message(name.to_owned())

@@ -64,7 +64,7 @@ pub fn base_on(registry: &FakeRegistry) -> Project {
 fn token_server_that_is_down_is_reported() {
     let registry = with_tokens(|_| Some((503, vec![], vec![])), |_| None);
     let finished = publish(&Project::app(), &registry.host).fails(7).finish();
-    finished.stderr_has(&["HTTP 503"]).stderr_lacks("docker login");
+    finished.stderr_has(&["HTTP 503"]).stderr_lacks("multiarch login");
 }
 
 #[test]

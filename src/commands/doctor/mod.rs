@@ -76,11 +76,11 @@ fn diagnose(args: &DoctorArgs, ui: &Ui) -> Result<Diagnosis> {
     engine::check(&plan, &mut results, ui)?;
     if is_workspace {
         ui.status("Checking", "registries");
-        registries::check(&plan, &mut results, ui)?;
+        registries::check(&plan, args.access.limit(), &mut results, ui)?;
         results.add(machine::disk_space("target directory", &plan.paths.target_dir, "CARGO_TARGET_DIR"));
     } else if plan.images.iter().any(|image| !image.repositories.is_empty()) {
         ui.status("Checking", "registries");
-        registries::ping_all(&plan.images, &plan.engine.insecure_registries, &mut results, ui)?;
+        registries::ping_all(&plan, args.access.limit(), &mut results, ui)?;
     }
     results.add(machine::disk_space("cache directory", &plan.paths.cache_dir, "XDG_CACHE_HOME"));
     let has_options = args.settings.config() != Config::default();

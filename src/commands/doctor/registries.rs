@@ -1,12 +1,14 @@
 //! Checks that registries respond, accept pushes, and provide the base images.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::Result;
 
 use super::check_result::{CheckResult, CheckState};
 use super::machine;
 use super::results::Results;
+use crate::commands::registry_access::connect;
 use crate::image::bases;
 use crate::oci::reference::repository_name;
 use crate::plan::{Image, Plan};
@@ -18,8 +20,8 @@ use crate::threads::CancelToken;
 use crate::ui::Ui;
 
 /// Checks the registries that images are pushed to and the registries that base images are pulled from.
-pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
-    let mut checker = RegistryChecker::new(&plan.engine.insecure_registries, results, ui)?;
+pub(crate) fn check(plan: &Plan, limit: Option<Duration>, results: &mut Results, ui: &Ui) -> Result<()> {
+    let mut checker = RegistryChecker::new(plan, limit, results, ui)?;
     for image in &plan.images {
         match push_repositories(image) {
             Ok(repositories) => {
@@ -44,9 +46,9 @@ pub(crate) fn check(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<()> {
 }
 
 /// Checks only whether the registries respond, for runs outside a workspace.
-pub(crate) fn ping_all(images: &[Image], insecure_registries: &[String], results: &mut Results, ui: &Ui) -> Result<()> {
-    let mut checker = RegistryChecker::new(insecure_registries, results, ui)?;
-    for repository in images.iter().flat_map(|image| &image.repositories) {
+pub(crate) fn ping_all(plan: &Plan, limit: Option<Duration>, results: &mut Results, ui: &Ui) -> Result<()> {
+    let mut checker = RegistryChecker::new(plan, limit, results, ui)?;
+    for repository in plan.images.iter().flat_map(|image| &image.repositories) {
         checker.ping(repository)?;
     }
     Ok(())
@@ -61,8 +63,8 @@ struct RegistryChecker<'a> {
 }
 
 impl<'a> RegistryChecker<'a> {
-    fn new(insecure_registries: &[String], results: &'a mut Results, ui: &'a Ui) -> Result<Self> {
-        let registry = Registry::new(insecure_registries, &CancelToken::default(), ui.bars())?;
+    fn new(plan: &Plan, limit: Option<Duration>, results: &'a mut Results, ui: &'a Ui) -> Result<Self> {
+        let registry = connect(plan, limit, &CancelToken::default(), ui)?;
         Ok(RegistryChecker { registry, hosts: BTreeMap::new(), results, ui })
     }
 
@@ -72,8 +74,10 @@ impl<'a> RegistryChecker<'a> {
         }
         match self.registry.check_push(repository) {
             Ok(()) => {
-                let is_logged_in = self.registry.is_logged_in(repository);
-                let credentials = if is_logged_in { "with your credentials" } else { "without credentials" };
+                let credentials = match self.registry.credentials_source(repository) {
+                    Some(source) => format!("with the credentials from {source}"),
+                    None => "without credentials".to_owned(),
+                };
                 self.results.add(CheckResult::ok("registry", format!("{repository} accepts pushes {credentials}")));
             }
             Err(error) => self.results.add_error("registry", error)?,

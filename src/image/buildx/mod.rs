@@ -228,7 +228,7 @@ fn run(cmd: &Cmd, failure: &str, context: &Utf8Path, cancel: &CancelToken, ui: &
     let is_unauthorized =
         ["401 Unauthorized", "403 Forbidden", "authorization failed"].iter().any(|sign| reason.contains(sign));
     Err(if is_unauthorized {
-        Failure::new(Class::Registry, message).hint("log in: `docker login REGISTRY`")
+        Failure::new(Class::Registry, message).hint("log in: `cargo multiarch login REGISTRY`")
     } else {
         Failure::new(Class::Engine, message)
             .hint(format!("inspect the build context in {context}"))

@@ -27,10 +27,12 @@ const LEVELS: &[&[&str]] = &[
     &["plan"],
     &["config"],
     &["registry"],
+    &["credentials"],
     &["oci"],
     &["elf", "ui", "fs"],
     &["finding", "platform", "timings", "process"],
     &["shell", "error", "threads"],
+    &["secrets"],
 ];
 
 const HINT: &str =

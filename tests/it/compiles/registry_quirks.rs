@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::registry_quirks::{base_on, publish, with_tokens};
 use crate::support::fake_registry::{Answer, Request};
-use crate::support::{FakeRegistry, Fakes, Project};
+use crate::support::{FakeRegistry, Project};
 
 const BOTH: [&str; 2] = ["1.2.3", "latest"];
 
@@ -321,16 +321,4 @@ fn identity_token_is_exchanged() {
     assert_eq!(registry.tags("app"), ["1.2.3", "latest"]);
     let exchanges = exchanges.load(Ordering::SeqCst);
     assert!((1..=3).contains(&exchanges), "{exchanges} exchanges: a token must be reused until it expires");
-}
-
-#[test]
-#[ignore = "run by scripts/test"]
-fn hanging_credential_helper_is_reported() {
-    let challenge = vec![("WWW-Authenticate", "Basic realm=\"r\"".to_owned())];
-    let registry = FakeRegistry::storing_with(move |_, _| Some((401, challenge.clone(), vec![])));
-    let helper = Fakes::new().program("docker-credential-asleep", "exec sleep 50");
-    let config = Project::empty().file("config.json", r#"{"credsStore":"asleep"}"#);
-    let run =
-        Project::app().run(&["publish", "--engine", "embedded", "--registry", &registry.host]).path_first(&helper);
-    run.env("DOCKER_CONFIG", config.path()).fails(7).finish().stderr_has(&["30 s", "credHelpers"]);
 }

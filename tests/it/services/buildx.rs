@@ -138,7 +138,7 @@ fn buildx_uses_credentials_of_docker_login() {
             .env("DOCKER_CONFIG", config.path())
     };
     let unauthorized = publish(&Project::empty()).fails(7).finish();
-    unauthorized.stderr_has(&["(401 Unauthorized", &format!("docker login {host}")]).stderr_lacks("Compiling");
+    unauthorized.stderr_has(&["(401 Unauthorized", &format!("cargo multiarch login {host}")]).stderr_lacks("Compiling");
     // base64 of ci:wrong and ci:secret-word
     let with_auth = |auth: &str| {
         Project::empty().file("config.json", &json!({ "auths": { host.as_str(): { "auth": auth } } }).to_string())
@@ -148,5 +148,22 @@ fn buildx_uses_credentials_of_docker_login() {
         .finish()
         .stderr_lacks("secret-word")
         .stderr_lacks("Y2k6c2VjcmV0LXdvcmQ");
+    assert!(reference(&finished.stdout).starts_with(&host));
+}
+
+/// The helper for all registries does not exist, so Docker can only use credentials that do not come from it.
+#[test]
+#[ignore = "run by scripts/test"]
+fn buildx_uses_credentials_of_variables() {
+    let host = service("MULTIARCH_TEST_AUTH_REGISTRY");
+    let home = Project::empty().file("config.json", r#"{"credsStore":"missing"}"#);
+    let publish = |project: &Project, engine: &str, registry: &str| {
+        let args = ["publish", "--registry", registry, "--platform", "linux/amd64", "--engine", engine];
+        let run = project.run(&args).env("DOCKER_CONFIG", home.path());
+        run.env("MULTIARCH_USERNAME", "ci").env("MULTIARCH_PASSWORD", "secret-word").finish()
+    };
+    publish(&Project::app(), "embedded", &format!("{host}/private"));
+    let on_private_base = Project::with_config(&format!("base = '{host}/private/app:1.2.3'"));
+    let finished = publish(&on_private_base, "buildx", &host);
     assert!(reference(&finished.stdout).starts_with(&host));
 }

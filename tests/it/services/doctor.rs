@@ -105,11 +105,11 @@ fn doctor_checks_credentials() {
         run_doctor(run.env("DOCKER_CONFIG", home.path()), code)
     };
     // base64 of ci:secret-word and of ci:guess
-    doctor(Some("Y2k6c2VjcmV0LXdvcmQ="), 0).finding("ok", "registry", "/app accepts pushes with your credentials");
-    for (auth, reason) in [(Some("Y2k6Z3Vlc3M="), "rejected the credentials"), (None, "requires credentials")] {
+    doctor(Some("Y2k6c2VjcmV0LXdvcmQ="), 0).finding("ok", "registry", "/app accepts pushes with the credentials from ");
+    for (auth, reason) in [(Some("Y2k6Z3Vlc3M="), "/config.json"), (None, "requires credentials")] {
         let result = doctor(auth, 7);
         let message = format!("{reason} for {registry}/app (401");
-        result.finding_with_fix("error", "registry", &message, &format!("`docker login {registry}`"));
+        result.finding_with_fix("error", "registry", &message, &format!("`cargo multiarch login {registry}`"));
         result.lacks("guess");
     }
 }

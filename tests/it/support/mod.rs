@@ -173,6 +173,12 @@ impl Run {
         self
     }
 
+    /// Reads stdin from a file.
+    pub fn stdin(mut self, path: impl AsRef<Path>) -> Run {
+        self.command.stdin(std::fs::File::open(path).unwrap());
+        self
+    }
+
     /// Puts the fakes first on PATH, and hides the machine's credentials.
     pub fn path_first(mut self, fakes: &Fakes) -> Run {
         self.dirs.push(fakes.dir.clone());
@@ -192,7 +198,8 @@ impl Run {
         if fakes.path().join("docker").exists() {
             self.command.env_remove("DOCKER_HOST").env_remove("DOCKER_CONTEXT");
         }
-        let run = self.env("DOCKER_CONFIG", fakes.path());
+        self.command.env_remove("REGISTRY_AUTH_FILE").env_remove("XDG_RUNTIME_DIR");
+        let run = self.env("DOCKER_CONFIG", fakes.path()).env("XDG_CONFIG_HOME", fakes.path());
         let Ok(bundle) = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt") else { return run };
         let first = fakes.path().join("ca.pem");
         std::fs::write(&first, bundle.split_inclusive("-----END CERTIFICATE-----\n").next().unwrap()).unwrap();

@@ -106,6 +106,8 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
         (tmp.as_str(), "[directory]"),
         (r"\b(?:127\.0\.0\.1|0\.0\.0\.0):\d{4,5}\b", "[registry]"),
+        // The same address in the name of an environment variable.
+        (r"_127_0_0_1___\d{4,5}\b", "_[REGISTRY]"),
         (r"\b[0-9a-f]{64}\b", "[digest]"),
         (r"sha256:[0-9a-f]{12}\b", "sha256:[digest]"),
         (r"\b[0-9a-f]{40}\b", "[commit]"),
