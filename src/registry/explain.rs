@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 
 use super::Access;
 use super::error::{ErrorResponse, RegistryError, causes};
+use super::http::proxy_of;
 use crate::error::{Class, Failure};
 
 /// The context of a failed request.
@@ -85,6 +86,11 @@ impl FailedRequest<'_> {
     fn explain_unreachable(&self, error: &reqwest::Error) -> Failure {
         let host = self.host();
         let cause = root_cause(error);
+        if let Some(proxy) = error.url().and_then(proxy_of) {
+            return registry_failure(format!("cannot reach registry {host} through the proxy {proxy}: {cause}"))
+                .hint(format!("check that the proxy is running: `curl -i http://{proxy}`"))
+                .hint(format!("to reach the registry without a proxy, set `NO_PROXY={host}`"));
+        }
         // The host that could not be reached, if it is not the registry itself but, for example, its token server.
         let contacted = error.url().and_then(|url| url.authority().rsplit('@').next()).filter(|other| *other != host);
         let at = contacted.map(|contacted| format!(" at {contacted}")).unwrap_or_default();
