@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use anyhow::Result;
 
-use super::check_images::{self, CheckedImages, check_images};
+use super::check_images::{self, CheckedImages, check_images, check_trial_builds};
 use super::findings;
 use super::prepare::Prepared;
 use crate::compile::Artifacts;
@@ -52,7 +52,7 @@ pub(crate) fn build_images<'env>(
     let CompileOutput { artifacts, bases, embedded_layouts } = compile_and_build(plan, prepared, run, blobs, ui)?;
     stage_binaries(prepared, &artifacts)?;
     stage_libraries(prepared, &artifacts, &bases, ui)?;
-    let layouts = build_with_buildx(plan, prepared, embedded_layouts, ui)?;
+    let layouts = build_with_buildx(plan, prepared, embedded_layouts, cancel, ui)?;
     let images = verify_images(plan, &prepared.images, layouts, &artifacts, cancel, ui)?;
     cancel.check()?;
     let layouts: Vec<&Layout> = images.iter().map(|built| &built.layout).collect();
@@ -100,16 +100,24 @@ fn compile_and_build<'env>(
     } else {
         (check_images(plan, prepared, registry, ui)?, stages.spawn(compile))
     };
+    let trial_builds = stages.spawn(move || check_trial_builds(plan, prepared, cancel, ui));
     let CheckedImages { embedded: images, bases } = checked;
     let inputs = BuildInputs { paths: &plan.paths, sysroots: prepared.source.sysroots() };
     let layouts = embedded::build(&images, binaries, blobs, &inputs, plan.source_date_epoch, cancel, ui);
     let layouts = layouts.map_err(|error| cancel.fail(error));
     let artifacts = compiling.join()?;
+    trial_builds.join()?;
     Ok(CompileOutput { artifacts, embedded_layouts: layouts?, bases })
 }
 
 /// Builds the images that need buildx, and returns the layouts of all images in plan order.
-fn build_with_buildx(plan: &Plan, prepared: &Prepared, embedded_layouts: Vec<Layout>, ui: &Ui) -> Result<Vec<Layout>> {
+fn build_with_buildx(
+    plan: &Plan,
+    prepared: &Prepared,
+    embedded_layouts: Vec<Layout>,
+    cancel: &CancelToken,
+    ui: &Ui,
+) -> Result<Vec<Layout>> {
     let mut embedded_layouts = embedded_layouts.into_iter();
     let mut layouts = Vec::new();
     for ((image, staged), engine) in prepared.images.iter().zip(&prepared.staged).zip(&prepared.engines) {
@@ -117,7 +125,7 @@ fn build_with_buildx(plan: &Plan, prepared: &Prepared, embedded_layouts: Vec<Lay
             Engine::Embedded => layouts.extend(embedded_layouts.next()),
             Engine::Buildx(builder) => {
                 let buildx = BuildxEngine { builder, paths: &plan.paths, source_date_epoch: plan.source_date_epoch };
-                layouts.push(buildx.build(image, staged, ui)?);
+                layouts.push(buildx.build(image, staged, cancel, ui)?);
             }
         }
     }

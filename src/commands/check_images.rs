@@ -5,14 +5,19 @@ use anyhow::Result;
 
 use super::findings;
 use super::prepare::Prepared;
+use crate::dockerfile::render;
+use crate::dockerfile::run_order::may_run_binaries;
 use crate::error::{Class, failure_class};
+use crate::finding::Finding;
 use crate::image::bases::{self, PulledBases};
+use crate::image::build_context::StagedPlaceholders;
+use crate::image::buildx::BuildxEngine;
 use crate::image::embedded::{self, PreparedImage, StagedImage};
 use crate::image::engine::Engine;
 use crate::oci::cache::Cache;
-use crate::plan::{Image, Plan};
+use crate::plan::{BuildSettings, Image, Plan};
 use crate::registry::Registry;
-use crate::threads::Cancelled;
+use crate::threads::{CancelToken, Cancelled};
 use crate::ui::Ui;
 use crate::verify::before_compiling;
 
@@ -85,6 +90,33 @@ fn pull_bases(plan: &Plan, prepared: &Prepared, registry: &Registry, ui: &Ui) ->
     Ok(pulled)
 }
 
+/// Builds the images that are not known before a build, with placeholders for their binaries, and checks them like
+/// [`check_images`]. A failed RUN instruction is an error, too. Runs while cargo is compiling.
+pub(crate) fn check_trial_builds(plan: &Plan, prepared: &Prepared, cancel: &CancelToken, ui: &Ui) -> Result<()> {
+    let cache = Cache::new(&plan.paths.cache_dir);
+    let mut checked = Vec::new();
+    for (index, ((image, staged), engine)) in
+        prepared.images.iter().zip(&prepared.staged).zip(&prepared.engines).enumerate()
+    {
+        let Engine::Buildx(builder) = engine else { continue };
+        // RUN instructions cannot run placeholders.
+        if prepared.is_predictable[index]
+            || !prepared.source.compiles()
+            || may_run_binaries(&staged.dockerfile.text, &render::staged_binaries(image))
+        {
+            continue;
+        }
+        let buildx = BuildxEngine { builder, paths: &plan.paths, source_date_epoch: plan.source_date_epoch };
+        let _placeholders = StagedPlaceholders::write(image, &staged.dir)?;
+        let layout = buildx.build_trial(image, staged, cancel, ui)?;
+        let loads_glibc = |build: &BuildSettings| prepared.source.loads_glibc(build);
+        let errors = before_compiling::check_trial(image, &layout, &loads_glibc, &cache)?;
+        fs_err::remove_dir_all(&layout.dir)?;
+        checked.push(CheckedImage { name: &image.name, errors });
+    }
+    print_errors(&checked, ui)
+}
+
 fn has_bases(image: &Image, bases: &PulledBases) -> bool {
     image
         .platforms
@@ -101,23 +133,34 @@ fn images_of(prepared: &Prepared, is_engine: fn(&Engine) -> bool) -> impl Iterat
     })
 }
 
-/// Checks all images, and prints the errors of each.
+/// The errors of an image.
+struct CheckedImage<'a> {
+    name: &'a str,
+    errors: Vec<Finding>,
+}
+
 fn check_before_compiling(images: &[&PreparedImage<'_>], prepared: &Prepared, ui: &Ui) -> Result<()> {
-    let mut failed = None;
+    let mut checked = Vec::new();
     for PreparedImage { image, platforms, .. } in images {
         let mut errors = Vec::new();
         for platform in platforms {
             let loads_glibc = prepared.source.loads_glibc(&platform.build);
             errors.extend(before_compiling::check(image, platform, loads_glibc)?);
         }
-        if errors.is_empty() {
-            continue;
-        }
+        checked.push(CheckedImage { name: &image.name, errors });
+    }
+    print_errors(&checked, ui)
+}
+
+/// Prints the errors of all images. Fails if there are any.
+fn print_errors(images: &[CheckedImage<'_>], ui: &Ui) -> Result<()> {
+    let mut failed = None;
+    for CheckedImage { name, errors } in images.iter().filter(|image| !image.errors.is_empty()) {
         // Print all failures but the last one, which the command returns.
         if let Some(earlier) = failed.take() {
             ui.error(&earlier);
         }
-        failed = findings::print_and_check(&image.name, errors.iter(), ui).err().map(anyhow::Error::from);
+        failed = findings::print_and_check(name, errors.iter(), ui).err().map(anyhow::Error::from);
     }
     failed.map_or(Ok(()), Err)
 }

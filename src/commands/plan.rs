@@ -8,8 +8,8 @@ use crate::cli::{MessageFormat, PlanArgs};
 use crate::compile::toolchain::Toolchain;
 use crate::dockerfile::render::Dockerfile;
 use crate::image::build_context::{StagedContext, context_dir};
-use crate::image::buildx::BuildxEngine;
 use crate::image::buildx::builder;
+use crate::image::buildx::{BuildPurpose, BuildxEngine};
 use crate::image::engine::{self, Engine, EngineSelection};
 use crate::image::{ca_certificates, embedded};
 use crate::plan::{Image, Plan, PlanRequest};
@@ -118,7 +118,10 @@ fn print_buildx_commands(plan: &Plan, dockerfiles: Vec<Dockerfile>, selections: 
         if let Engine::Buildx(builder) = &selection.engine {
             let buildx = BuildxEngine { builder, paths: &plan.paths, source_date_epoch: plan.source_date_epoch };
             let staged = StagedContext { dir: context_dir(&plan.paths, image), dockerfile };
-            buildx.commands(image, &staged).iter().for_each(|command| ui.would_run(&command.cmd));
+            buildx
+                .commands(image, &staged, BuildPurpose::Publish)
+                .iter()
+                .for_each(|command| ui.would_run(&command.cmd));
         }
     }
 }

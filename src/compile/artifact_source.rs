@@ -46,6 +46,11 @@ impl ArtifactSource {
         }
     }
 
+    /// Reports whether the binaries have to be compiled.
+    pub(crate) fn compiles(&self) -> bool {
+        matches!(self, ArtifactSource::Cargo(_))
+    }
+
     /// Reports whether the binaries of a build are certain to load glibc with its default loader. Always returns false
     /// for bundles, whose binaries are already compiled.
     pub(crate) fn loads_glibc(&self, build: &BuildSettings) -> bool {

@@ -12,6 +12,7 @@ pub(crate) mod ports;
 pub(crate) mod read_stage;
 pub(crate) mod render;
 pub(crate) mod required_copy;
+pub(crate) mod run_order;
 pub(crate) mod stage;
 pub(crate) mod stage_config;
 pub(crate) mod template;

@@ -62,7 +62,7 @@ pub(crate) fn check(
 }
 
 /// Reports whether an instruction copies `source` from the build context. `true` if that cannot be determined.
-fn copies(instruction: &InstructionText<'_>, source: &str) -> bool {
+pub(super) fn copies(instruction: &InstructionText<'_>, source: &str) -> bool {
     if instruction.is("RUN") {
         // It may copy the path from a bind mount of the build context.
         return instruction.text.contains("--mount") && instruction.text.contains("bind");

@@ -17,6 +17,8 @@ use crate::config::FileEntry;
 use crate::dockerfile::render::{self, Dockerfile};
 use crate::error::{Class, Failure};
 use crate::fs::{hard_link_or_copy, set_mode, write_with_mode};
+use crate::oci::digest::sha256;
+use crate::oci::rootfs::ElfFile;
 use crate::plan::{Image, ImagePlatform, Paths};
 
 /// A build context on disk.
@@ -159,6 +161,39 @@ pub(crate) fn stage_binaries(image: &Image, artifacts: &Artifacts, dir: &Utf8Pat
         }
     }
     Ok(())
+}
+
+/// Content of the files that stand in for binaries in a trial build. It starts like an ELF file, so that layer scans
+/// record its hash, by which the copies in the image are found.
+const PLACEHOLDER: &[u8] = b"\x7fELF placeholder of cargo multiarch";
+
+/// Reports whether a program is the placeholder for a binary.
+pub(crate) fn is_placeholder(program: &ElfFile) -> bool {
+    sha256(PLACEHOLDER).strip_prefix("sha256:") == Some(program.sha256.as_str())
+}
+
+/// Adds placeholders for an image's binaries to its build context, and removes them when dropped.
+pub(crate) struct StagedPlaceholders(Vec<Utf8PathBuf>);
+
+impl StagedPlaceholders {
+    pub(crate) fn write(image: &Image, dir: &Utf8Path) -> Result<StagedPlaceholders> {
+        let mut staged = StagedPlaceholders(Vec::new());
+        for binary in render::staged_binaries(image) {
+            let path = dir.join(binary);
+            write_with_mode(&path, PLACEHOLDER, 0o755)?;
+            staged.0.push(path);
+        }
+        Ok(staged)
+    }
+}
+
+impl Drop for StagedPlaceholders {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // A file that remains makes `stage_binaries` fail, so the error is not lost.
+            let _ = fs_err::remove_file(path);
+        }
+    }
 }
 
 /// Adds libraries to an image's build context.

@@ -48,11 +48,11 @@ pub(crate) fn verify_layout(
     let platforms = image.platforms.iter().map(|planned| planned.platform).zip(digests).collect();
     let options = VerifyOptions { policy: image.policy.clone(), ..VerifyOptions::default() };
     let inspected =
-        inspect::inspect_layout(layout, &image.name, &options, cache, timings, &|platform, root, config| {
+        inspect::inspect_layout(layout, &image.name, &options, cache, timings, &|platform, root, contents| {
             let Some(planned) = image.platforms.iter().find(|planned| planned.platform == platform) else {
                 return Ok(());
             };
-            check_config_platform(image, platform, config)?;
+            check_config_platform(image, platform, &contents.config)?;
             Ok(check_binaries(image, planned, root, artifacts)?)
         })?;
     Ok(VerifiedImage { digests: ImageDigests { image: layout.descriptor.digest().to_string(), platforms }, inspected })

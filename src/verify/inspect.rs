@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use oci_spec::image::ImageConfiguration;
 use serde::Serialize;
 
 use super::PlatformFacts;
@@ -90,8 +89,8 @@ impl InspectedImage {
     }
 }
 
-/// An additional check, called with each platform's merged file system and config.
-pub(crate) type PlatformCheck<'a> = dyn Fn(Platform, &RootFs, &ImageConfiguration) -> Result<()> + Sync + 'a;
+/// An additional check, called with each platform's merged file system and the contents of its manifest.
+pub(crate) type PlatformCheck<'a> = dyn Fn(Platform, &RootFs, &PlatformContents) -> Result<()> + Sync + 'a;
 
 /// Verifies all images at a location.
 pub(crate) fn inspect_location(
@@ -257,7 +256,7 @@ impl Inspection<'_> {
         let mut facts = PlatformFacts::default();
         // Checking an incomplete file system would produce false findings.
         if let Some(root) = merge_layers(contents, layers, &mut findings) {
-            (self.extra_check)(platform, &root, &contents.config)?;
+            (self.extra_check)(platform, &root, contents)?;
             let checked =
                 check_platform::check(&root, platform, &contents.config, &contents.health_check, &self.options.policy);
             facts = checked.facts;

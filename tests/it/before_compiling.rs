@@ -91,6 +91,39 @@ fn images_built_by_buildx_are_checked_before_compiling() {
 }
 
 #[test]
+fn images_with_run_are_built_and_checked_while_cargo_is_compiling() {
+    let registry = FakeRegistry::storing();
+    let project = Project::with_config(&format!("{}user = 'nobody'\nallow = ['MA052']", base(&registry)));
+    embedded(&project, &["build"]).path_only(&ready_made::tools()).finish();
+    let layout = project.path().join("target/multiarch/app/oci");
+
+    // This buildx "runs" instructions by copying the image that the embedded engine has built.
+    let docker = HEALTHY_DOCKER.replacen(
+        "\"buildx build\")",
+        &format!(
+            "\"buildx build\") for arg; do case $arg in type=oci*) dest=${{arg##*dest=}};; esac; done\n    \
+             mkdir -p \"$(dirname \"$dest\")\" && cp -r '{}' \"$dest\" ;;\n  \"buildx never\")",
+            layout.display()
+        ),
+        1,
+    );
+    let template = "FROM {{ base }} AS {{ stage }}\nRUN adduser web\n{% include \"contents\" %}\n\
+        {% include \"config\" %}\n";
+    let with_run = Project::with_config(&format!("{}user = 'nobody'\ntemplate = 't.j2'", base(&registry)));
+    let with_run = with_run.file("t.j2", template);
+    let tools = endless_cargo().program("docker", &format!("PATH=$PATH:/usr/bin:/bin\n{docker}"));
+    let finished = with_run.run(&["build"]).path_only(&tools).fails(8).finish();
+    finished.stderr_has(&["error[MA052]: linux/amd64: user 'nobody' is not in the image's /etc/passwd"]);
+    assert_eq!(tools.log("cargo"), "compiling\n");
+
+    // A failed RUN instruction stops cargo.
+    let tools = endless_cargo().program("docker", &format!("PATH=$PATH:/usr/bin:/bin\n{HEALTHY_DOCKER}"));
+    let finished = with_run.run(&["build"]).path_only(&tools).fails(6).finish();
+    finished.stderr_has(&["this fake docker cannot build"]);
+    assert_eq!(tools.log("cargo"), "compiling\n");
+}
+
+#[test]
 fn all_images_with_errors_are_reported() {
     let config = "[images.one]\nbins = ['app']\nuser = 'nobody'\n[images.two]\nbins = ['app']\n\
         [images.three]\nbins = ['app']\nuser = '0:staff'\n";

@@ -16,6 +16,7 @@ use crate::oci::layout::{self, Layout};
 use crate::plan::{Image, Paths};
 use crate::platform::Platform;
 use crate::process::{Cmd, Line};
+use crate::threads::CancelToken;
 use crate::timings::Phase;
 use crate::ui::Ui;
 
@@ -25,6 +26,15 @@ pub(crate) struct BuildxEngine<'a> {
     pub builder: &'a Builder,
     pub paths: &'a Paths,
     pub source_date_epoch: u64,
+}
+
+/// What an image is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BuildPurpose {
+    Publish,
+    /// A trial build with placeholders for the binaries, to check the image while cargo is compiling. The builder keeps
+    /// the results of RUN instructions, so the build for publishing does not run them again.
+    Trial,
 }
 
 /// A `docker buildx build` command.
@@ -37,14 +47,22 @@ pub(crate) struct BuildCommand {
 impl BuildxEngine<'_> {
     /// Returns the commands that build an image: a single command for all platforms or, if several nodes may build them,
     /// one command for each platform. buildx cannot write a single layout for an image built by several nodes.
-    pub(crate) fn commands(&self, image: &Image, staged: &StagedContext) -> Vec<BuildCommand> {
+    pub(crate) fn commands(&self, image: &Image, staged: &StagedContext, purpose: BuildPurpose) -> Vec<BuildCommand> {
         let platforms: Vec<Platform> = image.platforms.iter().map(|platform| platform.platform).collect();
         if !self.is_split(image) {
-            return vec![self.command(image, staged, &platforms, staged.dir.join("oci"))];
+            return vec![self.command(image, staged, &platforms, self.layout_dir(staged, image, purpose), purpose)];
         }
         let parts = self.paths.work_dir().join("+nodes").join(&image.name);
         let part = |platform: &Platform| parts.join(platform.stage_suffix());
-        platforms.iter().map(|platform| self.command(image, staged, &[*platform], part(platform))).collect()
+        platforms.iter().map(|platform| self.command(image, staged, &[*platform], part(platform), purpose)).collect()
+    }
+
+    /// Returns the directory of an image's layout.
+    fn layout_dir(&self, staged: &StagedContext, image: &Image, purpose: BuildPurpose) -> Utf8PathBuf {
+        match purpose {
+            BuildPurpose::Publish => staged.dir.join("oci"),
+            BuildPurpose::Trial => self.paths.work_dir().join("+trial").join(image.name.replace('/', "+")),
+        }
     }
 
     /// Reports whether each platform of an image is built with its own command.
@@ -59,6 +77,7 @@ impl BuildxEngine<'_> {
         staged: &StagedContext,
         platforms: &[Platform],
         layout_dir: Utf8PathBuf,
+        purpose: BuildPurpose,
     ) -> BuildCommand {
         let names: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
         let mut cmd =
@@ -95,6 +114,9 @@ impl BuildxEngine<'_> {
         let lists =
             [("--cache-from", &options.cache_from), ("--secret", &options.secrets), ("--cache-to", &options.cache_to)];
         for (flag, values) in lists {
+            if flag == "--cache-to" && purpose == BuildPurpose::Trial {
+                continue;
+            }
             for value in values {
                 cmd = cmd.args([flag, value]);
             }
@@ -109,21 +131,46 @@ impl BuildxEngine<'_> {
     }
 
     /// Builds an image into the `oci` directory of its build context.
-    pub(crate) fn build(&self, image: &Image, staged: &StagedContext, ui: &Ui) -> Result<Layout> {
+    pub(crate) fn build(&self, image: &Image, staged: &StagedContext, cancel: &CancelToken, ui: &Ui) -> Result<Layout> {
         let platforms = image.platforms.iter().map(|platform| platform.platform.name()).collect::<Vec<_>>().join(", ");
         ui.status("Building", format!("{} for {platforms}", image.name));
-        let commands = self.commands(image, staged);
-        let failure = format!("failed to build image '{}'", image.name);
         ui.timed(Phase::Layout, format_args!("{} by buildx", image.name), || {
-            commands.iter().try_for_each(|BuildCommand { cmd, layout_dir }| {
-                // Remove an existing layout, because buildx would add the image to it.
-                if layout_dir.exists() {
-                    fs_err::remove_dir_all(layout_dir)?;
-                }
-                run(cmd, &failure, &staged.dir, ui)
-            })
-        })?;
-        let dir = staged.dir.join("oci");
+            self.build_for(BuildPurpose::Publish, image, staged, cancel, ui)
+        })
+    }
+
+    /// Builds an image from a build context with placeholders for the binaries.
+    pub(crate) fn build_trial(
+        &self,
+        image: &Image,
+        staged: &StagedContext,
+        cancel: &CancelToken,
+        ui: &Ui,
+    ) -> Result<Layout> {
+        ui.status("Checking", format!("{} without its binaries, by building it", image.name));
+        ui.timed(Phase::Prepare, format_args!("trial build of {} by buildx", image.name), || {
+            self.build_for(BuildPurpose::Trial, image, staged, cancel, ui)
+        })
+    }
+
+    fn build_for(
+        &self,
+        purpose: BuildPurpose,
+        image: &Image,
+        staged: &StagedContext,
+        cancel: &CancelToken,
+        ui: &Ui,
+    ) -> Result<Layout> {
+        let commands = self.commands(image, staged, purpose);
+        let failure = format!("failed to build image '{}'", image.name);
+        for BuildCommand { cmd, layout_dir } in &commands {
+            // Remove an existing layout, because buildx would add the image to it.
+            if layout_dir.exists() {
+                fs_err::remove_dir_all(layout_dir)?;
+            }
+            run(cmd, &failure, &staged.dir, cancel, ui)?;
+        }
+        let dir = self.layout_dir(staged, image, purpose);
         if self.is_split(image) {
             let parts = commands.iter().map(|command| Layout::open(&command.layout_dir)).collect::<Result<Vec<_>>>()?;
             layout::merge(&dir, &parts)?;
@@ -156,11 +203,11 @@ fn csv_field(name: &str, value: &str) -> String {
 
 /// Runs buildx. With `-vv`, prints its output as it appears. Otherwise, prints only the last lines if buildx fails. The
 /// error message starts with `failure`.
-fn run(cmd: &Cmd, failure: &str, context: &Utf8Path, ui: &Ui) -> Result<()> {
+fn run(cmd: &Cmd, failure: &str, context: &Utf8Path, cancel: &CancelToken, ui: &Ui) -> Result<()> {
     ui.command(cmd);
     let mut lines = Vec::new();
     let progress = ui.bars().elapsed("buildx");
-    let status = cmd.stream(|line| {
+    let status = cmd.stream_until(cancel, |line| {
         let (Line::Stdout(line) | Line::Stderr(line)) = line;
         progress.message(&line);
         if ui.is_verbose() {

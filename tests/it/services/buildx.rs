@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::registry::config;
 use super::{base_image, docker_run, open_registry, reference};
-use crate::support::{Project, service};
+use crate::support::{Project, endless_cargo, service};
 
 #[test]
 #[ignore = "run by scripts/test"]
@@ -93,6 +93,38 @@ fn buildx_receives_build_arguments_secrets_and_caches() {
     let finished = project.run(&[&args[..], &caches].concat()).finish().stderr_lacks("hunter2");
     assert_eq!(docker_run("linux/amd64", &reference(&finished.stdout), &[]), "good morning 7");
     assert!(project.path().join("cache/index.json").is_file(), "{finished}");
+}
+
+#[test]
+#[ignore = "run by scripts/test"]
+fn run_instructions_run_while_cargo_is_compiling() {
+    let template = "FROM {{ base }} AS {{ stage }}\nRUN echo web:x:7:7::/:/bin/sh > /etc/passwd\n\
+        {% include \"contents\" %}\n{% include \"config\" %}\n";
+    let config = |user: &str| {
+        format!("base = '{}'\nuser = '{user}'\ntemplate = 'app.j2'\nplatforms = ['linux/amd64', 'linux/arm64']", base())
+    };
+    let missing = Project::with_config(&config("nobody")).file("app.j2", template);
+    let finished = missing.run(&["build"]).path_first(&endless_cargo()).fails(8).finish();
+    finished.stderr_has(&[
+        "error[MA052]: linux/amd64: user 'nobody' is not in the image's /etc/passwd",
+        "error[MA052]: linux/arm64: user 'nobody' is not in the image's /etc/passwd",
+    ]);
+    let failing = Project::with_config(&config("web")).file("app.j2", &template.replace("RUN echo", "RUN false"));
+    let finished = failing.run(&["build"]).path_first(&endless_cargo()).fails(6).finish();
+    finished.stderr_has(&["failed to build image 'app'", "exit code: 1"]);
+
+    // The build for publishing uses the results of the trial build. No earlier build has run this instruction.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    let new = template.replace("7:7::", &format!("7:7:{now}:"));
+    let project = Project::with_config(&config("web")).file("app.j2", &new);
+    let finished = project.run(&["build", "-vv"]).finish();
+    let (trial, build) = finished.stderr.split_once("Building").unwrap();
+    assert!(trial.contains("Checking app without its binaries"), "{finished}");
+    let cached = |text: &str| {
+        let lines: Vec<&str> = text.lines().collect();
+        lines.windows(2).filter(|pair| pair[0].contains("RUN echo") && pair[1].ends_with(" CACHED")).count()
+    };
+    assert_eq!((cached(trial), cached(build)), (0, 2), "{finished}");
 }
 
 #[test]

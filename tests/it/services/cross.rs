@@ -25,7 +25,10 @@ fn cross_and_two_other_linkers_build_one_image() {
         rustflags = ['-Ctarget-feature=+crt-static']
         [platform.'linux/riscv64']
         linker = 'zig'";
-    let program = "fn main() { println!(\"{} from {}\", env!(\"GREETING\"), std::env::consts::ARCH) }\n";
+    let program = "#[inline(never)]\nfn inner_function() -> String {\n    \
+        std::backtrace::Backtrace::force_capture().to_string()\n}\n\
+        fn main() {\n    if std::env::args().count() > 1 { return println!(\"{}\", inner_function()); }\n    \
+        println!(\"{} from {}\", env!(\"GREETING\"), std::env::consts::ARCH)\n}\n";
     let cross = format!("[target.aarch64-unknown-linux-gnu]\nimage = '{image}'\n");
     let project = Project::with_config(config).file("src/main.rs", program).file("Cross.toml", &cross);
     let toolchain = run("rustc", &["--version"]);
@@ -34,6 +37,9 @@ fn cross_and_two_other_linkers_build_one_image() {
     let published = reference(&finished.stdout);
     for (platform, machine) in [("linux/amd64", "x86_64"), ("linux/arm64", "aarch64"), ("linux/riscv64", "riscv64")] {
         assert_eq!(docker_run(platform, &published, &[]), format!("hi from {machine}"));
+        // Every linker keeps the symbols that backtraces need.
+        let backtrace = docker_run(platform, &published, &["backtrace"]);
+        assert!(backtrace.contains("inner_function"), "{platform}: {backtrace}");
     }
     assert_eq!(
         run("rustc", &["--version"]),
