@@ -249,7 +249,7 @@ impl Registry {
 
     /// Pushes a manifest or index by digest.
     pub(crate) fn put_manifest(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
-        self.put(reference, bytes, descriptor, Patience::Upload)
+        self.put(reference, bytes, descriptor, Patience::AfterPush)
     }
 
     /// Pushes a manifest or index by tag. Retries for longer than other requests, because other tags may have moved.

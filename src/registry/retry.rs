@@ -47,8 +47,13 @@ pub(super) fn next_delay(
     if !error.is_transient() && !is_unknown_content && !is_lost_connection {
         return None;
     }
-    // A timeout takes at least 30 seconds, so retry only once after a timeout.
-    if matches!(error, RegistryError::Stalled) && (retries > 0 || patience == Patience::Upload) {
+    // A timeout takes at least 30 seconds, so retry less often after a timeout.
+    let allowed_timeouts = match patience {
+        Patience::Upload => 0,
+        Patience::Tag => 2,
+        _ => 1,
+    };
+    if matches!(error, RegistryError::Stalled) && retries >= allowed_timeouts {
         return None;
     }
     let is_first_contact = !is_known && error.is_failure_to_connect();
@@ -107,6 +112,7 @@ mod tests {
             (status(404), Upload, (3, 2)),
             (RegistryError::Stalled, Normal, (1, 0)),
             (RegistryError::Stalled, Upload, (0, 0)),
+            (RegistryError::Stalled, Tag, (2, 0)),
             (busy(20), Brief, (3, 60)),
             (busy(61), Tag, (0, 0)),
         ] {

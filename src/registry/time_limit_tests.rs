@@ -128,6 +128,7 @@ fn documents_must_not_trickle_in() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n").unwrap();
         while stream.write_all(b" ").is_ok() {
             std::thread::sleep(Duration::from_millis(20));

@@ -440,6 +440,11 @@ fn proxy_that_is_down_is_reported() {
 
 // Requests
 
+/// Publishes three images for two platforms, each with two tags. One request finds out how to log in. For each repository,
+/// 2 check push access, 1 checks the version tag before the build, 3 look for the layers, 6 upload or 3 mount them, 4
+/// upload the configs, 3 the manifests and the index, 8 read all of that back, and each tag is looked up, written and read
+/// back. Only 6 of all could be saved, by using the uploads that check push access for the first blobs, but these would
+/// often have expired when the build is finished.
 #[test]
 fn first_publish_sends_few_requests() {
     let registry = FakeRegistry::storing();
