@@ -2,6 +2,7 @@
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -43,12 +44,35 @@ pub(crate) fn check_writable(dir: &Utf8Path) -> std::io::Result<()> {
     tempfile::tempfile_in(existing).map(drop)
 }
 
+/// Start of the names of temporary files.
+const TEMPORARY_PREFIX: &str = ".tmp";
+
 /// Creates a temporary file next to its final path, with the default permissions of new files.
 pub(crate) fn temporary_file(path: &Utf8Path) -> Result<NamedTempFile> {
     let dir = path.parent().filter(|dir| !dir.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY_PREFIX);
     let file = builder.permissions(Permissions::from_mode(0o666)).tempfile_in(dir);
     file.with_context(|| format!("cannot create a file in {dir}"))
+}
+
+/// Removes the files in a directory that [`temporary_file`] created at least `age` ago, and that no run has moved to
+/// their final path.
+pub(crate) fn remove_old_temporary_files(dir: &Utf8Path, age: Duration) -> std::io::Result<()> {
+    for entry in fs_err::read_dir(dir)? {
+        let entry = entry?;
+        let is_temporary = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX));
+        let is_old = || entry.metadata()?.modified().map(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age));
+        if !is_temporary {
+            continue;
+        }
+        // Another run may remove the same file.
+        match is_old().and_then(|is_old| if is_old { fs_err::remove_file(entry.path()) } else { Ok(()) }) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Moves a temporary file to its final path, replacing any existing file.
@@ -139,6 +163,17 @@ pub(crate) fn check_output_file(path: &Utf8Path) -> Result<(), Failure> {
     result.map_err(|error| {
         Failure::new(Class::Config, error.to_string()).hint("choose a file in an existing, writable directory")
     })
+}
+
+/// Removes the output files of an earlier run, so that nobody takes them for those of a run that failed. Leaves devices
+/// and pipes alone.
+pub(crate) fn remove_output_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
+    for path in paths.iter().filter(|path| path.is_file()) {
+        fs_err::remove_file(path).map_err(|error| {
+            Failure::new(Class::Config, error.to_string()).hint("choose a file in an existing, writable directory")
+        })?;
+    }
+    Ok(())
 }
 
 /// Writes a file with the given mode, creating missing parent directories.

@@ -18,7 +18,7 @@ pub(crate) mod verification;
 pub(crate) use completions::{CompletionsArgs, ManArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use init::InitArgs;
-pub(crate) use output::{DestinationArgs, GraphArgs, GraphFormat, MessageFormat, OutputArgs, ReportArgs};
+pub(crate) use output::{DestinationArgs, GraphArgs, GraphFormat, MessageFormat, OutputArgs, ReadBack, ReportArgs};
 pub(crate) use registry::{AccessArgs, LoginArgs, LogoutArgs};
 pub(crate) use settings::SettingsArgs;
 pub(crate) use tag_args::TagArgs;
@@ -183,6 +183,19 @@ pub(crate) struct PublishArgs {
         help_heading = "Output"
     )]
     pub push: bool,
+
+    /// How to check stored layers
+    ///
+    /// Before tags move, the image is read back from the registry. Manifests and configs are always read completely.
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "size",
+        env = "MULTIARCH_READ_BACK",
+        hide_env_values = true,
+        help_heading = "Verification"
+    )]
+    pub read_back: ReadBack,
 
     /// Write image references with digests to a file, one per line
     #[arg(long, value_name = "FILE", help_heading = "Output")]

@@ -22,6 +22,15 @@ pub(crate) enum GraphFormat {
     Dot,
 }
 
+/// How thoroughly layers in the registry are checked after they were pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReadBack {
+    /// Each layer is present and has the right size
+    Size,
+    /// Each layer is downloaded and hashed
+    Full,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct GraphArgs {
     /// Print the plan as a graph

@@ -35,7 +35,9 @@ impl LocalChecks {
         let (dockerfiles, engines) = ui.timed(Phase::Prepare, "engine", || {
             let SelectedEngines { dockerfiles, selections } = select_engines(plan, ui)?;
             let selections = selections.into_iter().collect::<Result<Vec<_>>>()?;
-            Cache::new(&plan.paths.cache_dir).check()?;
+            let cache = Cache::new(&plan.paths.cache_dir);
+            cache.check()?;
+            cache.remove_leftovers()?;
             anyhow::Ok((dockerfiles, engine::start(&plan.images, selections, &plan.paths, ui)?))
         })?;
         plan.notes.iter().for_each(|note| ui.note(note));

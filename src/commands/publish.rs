@@ -12,13 +12,15 @@ use super::prepare::{LocalChecks, prepare};
 use super::registry_access::RegistryAccess;
 use super::report_output::{output_files, print_report};
 use super::timings_page::TimingsPage;
-use crate::cli::{AccessArgs, PublishArgs};
+use crate::cli::{AccessArgs, PublishArgs, ReadBack};
 use crate::oci::digest::shorten_digest;
 use crate::plan::{Image, Plan, PlanRequest, TagPermissions};
+use crate::process;
 use crate::publish::push_access::check_push_access;
+use crate::publish::tag_burst::{self, TagContent};
 use crate::publish::tag_decision::{ComparedVersions, TagDecision, TagImage};
 use crate::publish::tags::{self, TagMove};
-use crate::publish::upload;
+use crate::publish::upload::{self, NewBlobs};
 use crate::registry::Registry;
 use crate::report::{Report, TagOutcome};
 use crate::threads::{self, CancelToken};
@@ -34,7 +36,11 @@ pub(crate) fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
     let request = args.tags.add_to(args.smoke.add_to(request));
     let plan = ui.timed(Phase::Prepare, "configuration", || load_plan(&args.settings, request))?;
     let timings_page = TimingsPage::prepare("publish", &plan, ui)?;
-    let result = if args.push { push(&plan, &args.access, ui) } else { build_without_push(&plan, &args.access, ui) };
+    let result = if args.push {
+        push(&plan, &args.access, args.read_back, ui)
+    } else {
+        build_without_push(&plan, &args.access, ui)
+    };
     if let Some(page) = timings_page {
         page.write(&result, ui);
     }
@@ -44,7 +50,7 @@ pub(crate) fn publish(args: &PublishArgs, ui: &Ui) -> Result<()> {
 }
 
 /// Builds, verifies and pushes the images of a plan.
-fn push(plan: &Plan, access: &AccessArgs, ui: &Ui) -> Result<Report> {
+fn push(plan: &Plan, access: &AccessArgs, read_back: ReadBack, ui: &Ui) -> Result<Report> {
     let cancel = CancelToken::default();
     let access = RegistryAccess::open(plan, access.limit(), &cancel, ui)?;
     let registry = &access.registry;
@@ -55,7 +61,7 @@ fn push(plan: &Plan, access: &AccessArgs, ui: &Ui) -> Result<Report> {
     let prepared = prepare(plan, preflight, registry, ui)?;
     let images = &prepared.images;
 
-    let output = threads::scope(&cancel, |stages| {
+    let (output, new_blobs) = threads::scope(&cancel, |stages| {
         let (blobs, queue) = mpsc::channel();
         let uploading = stages.spawn(|| upload::upload_blobs(images, queue, registry, ui.timings(), &cancel));
         let run = BuildRun { stages, registry, cancel: &cancel };
@@ -65,16 +71,20 @@ fn push(plan: &Plan, access: &AccessArgs, ui: &Ui) -> Result<Report> {
             upload::queue_layout(index, &built.layout, &blobs)?;
         }
         drop(blobs);
-        uploading.join()?;
-        Ok(output)
+        Ok((output, uploading.join()?))
     })?;
 
     for (image, built) in images.iter().zip(&output.images) {
-        push_manifests(image, built, registry, ui)?;
+        push_manifests(image, built, &new_blobs, read_back, registry, ui)?;
     }
     let moved = move_tags(images, &output, plan.tag_permissions, registry, ui)?;
-    for (image, outcomes) in images.iter().zip(&moved) {
-        check_tags(image, outcomes, registry, ui)?;
+    for image in images {
+        let platforms = plural(image.platforms.len(), "platform", "platforms");
+        let checked = match read_back {
+            ReadBack::Size => "stored layers have the right size",
+            ReadBack::Full => "stored layers have the right digests",
+        };
+        ui.status("Published", format!("{} for {platforms}, verified; {checked}", image.name));
     }
     Ok(output.report(plan, &prepared, moved, false))
 }
@@ -88,13 +98,20 @@ fn check_immutable_tags(plan: &Plan, registry: &Registry) -> Result<()> {
 }
 
 /// Pushes an image's manifests by digest, and verifies that the registries serve them. Does not move any tags.
-fn push_manifests(image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<()> {
+fn push_manifests(
+    image: &Image,
+    built: &BuiltImage,
+    new_blobs: &NewBlobs,
+    read_back: ReadBack,
+    registry: &Registry,
+    ui: &Ui,
+) -> Result<()> {
     for repository in &image.repositories {
         ui.timed(Phase::Publish, format_args!("manifests of {repository}"), || {
-            upload::push_manifests(&built.layout, repository, registry)
+            upload::push_manifests(&built.layout, repository, new_blobs, registry)
         })?;
         ui.timed(Phase::Publish, format_args!("read back {repository}"), || {
-            readback::check_pushed(image, repository, &built.verified.digests, registry)
+            readback::check_pushed(image, repository, &built.verified.digests, read_back, registry)
         })?;
     }
     Ok(())
@@ -110,7 +127,7 @@ fn new_images(images: &[Image], output: &BuildOutput) -> Vec<TagImage> {
     new
 }
 
-/// Moves the tags of all images. Returns what happened to the tags of each image.
+/// Moves the tags of all images, and checks that they have moved. Returns what happened to the tags of each image.
 fn move_tags(
     images: &[Image],
     output: &BuildOutput,
@@ -119,28 +136,27 @@ fn move_tags(
     ui: &Ui,
 ) -> Result<Vec<Vec<TagOutcome>>> {
     let new = new_images(images, output);
-    let moves = ui.timed(Phase::Publish, "tags", || tags::decide_moves(images, &new, permissions, registry))?;
-    let mut sent = Vec::new();
-    let progress = ui.bars().elapsed("Tagging");
-    for tag_move in &moves {
-        let index = tag_move.tag.image;
-        progress.message(&tag_move.tag.reference);
-        if let Err(error) = move_tag(tag_move, &images[index], &output.images[index], registry, ui) {
-            return Err(tags::restore(&sent, error, registry));
-        }
-        if tag_move.is_sent() {
-            sent.push(tag_move);
-        }
-    }
-    drop(progress);
-    for (verb, tags) in tag_summary(&moves) {
-        ui.status(verb, tags);
-    }
+    let contents: Vec<TagContent> =
+        output.images.iter().map(|built| TagContent::read(&built.layout)).collect::<Result<_>>()?;
+    let moves = ui.timed(Phase::Publish, "look up tags", || tags::decide_moves(images, &new, permissions, registry))?;
+    moves.iter().for_each(|tag_move| announce(tag_move, &images[tag_move.tag.image], ui));
     let mut outcomes = vec![Vec::new(); images.len()];
-    for tag_move in moves {
+    for tag_move in &moves {
         let index = tag_move.tag.image;
         outcomes[index].push(TagOutcome::new(tag_move, &output.images[index].verified.digests.image));
     }
+    // Between the first and the last tag, the images of a release do not belong together.
+    process::uninterrupted(
+        || ui.note("finishing the tags (press Ctrl-C again to stop immediately)"),
+        || {
+            let tagging = ui.bars().elapsed("Tagging");
+            ui.timed(Phase::Publish, "write tags", || tag_burst::write(&moves, &contents, registry))?;
+            drop(tagging);
+            tag_summary(&moves).into_iter().for_each(|(verb, tags)| ui.status(verb, tags));
+            let published: Vec<(&str, &str)> = outcomes.iter().flatten().filter_map(TagOutcome::published).collect();
+            ui.timed(Phase::Publish, "read back tags", || tag_burst::read_back(&published, registry))
+        },
+    )?;
     Ok(outcomes)
 }
 
@@ -150,11 +166,11 @@ fn tag_summary(moves: &[TagMove]) -> Vec<(&'static str, String)> {
     let mut lines: IndexMap<(usize, &str, &'static str), Vec<String>> = IndexMap::new();
     for TagMove { tag, existing, decision } in moves {
         let (repository, name) = tag.reference.rsplit_once(':').unwrap_or((&tag.reference, ""));
-        let (verb, name) = match (decision, existing) {
+        let (verb, name) = match (decision, existing.target.image()) {
             (TagDecision::KeepHigherVersion(_), _) => continue,
             (TagDecision::Unchanged, _) => ("Unchanged", name.to_owned()),
             (TagDecision::Move, Some(existing)) => {
-                ("Tagged", format!("{name} (was {})", shorten_digest(&existing.image.digest)))
+                ("Tagged", format!("{name} (was {})", shorten_digest(&existing.digest)))
             }
             (TagDecision::Create | TagDecision::Move, _) => ("Tagged", name.to_owned()),
         };
@@ -168,10 +184,12 @@ fn tag_summary(moves: &[TagMove]) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// Moves a tag, and warns about platforms that the tag will no longer include.
-fn move_tag(tag_move: &TagMove, image: &Image, built: &BuiltImage, registry: &Registry, ui: &Ui) -> Result<()> {
+/// Prints what users should know before a tag moves, such as platforms that the tag will no longer include.
+fn announce(tag_move: &TagMove, image: &Image, ui: &Ui) {
     let reference = &tag_move.tag.reference;
-    let _tagging = ui.timings().span(Phase::Publish, format_args!("tag {reference}"));
+    if let Some(problem) = &tag_move.existing.problem {
+        ui.note(format!("cannot compare the new image with the one that {reference} points to: {problem}"));
+    }
     let lost = tag_move.lost_platforms(image);
     if !lost.is_empty() {
         ui.warning(format!("{reference} will no longer include {}", lost.join(", ")));
@@ -179,16 +197,4 @@ fn move_tag(tag_move: &TagMove, image: &Image, built: &BuiltImage, registry: &Re
     if let TagDecision::KeepHigherVersion(ComparedVersions { published, new }) = &tag_move.decision {
         ui.note(format!("not moving {reference} from {published} down to {new} (pass `--allow-downgrade` to move it)"));
     }
-    tag_move.execute(&built.layout, registry)
-}
-
-/// Checks that the tags that were published point to their images.
-fn check_tags(image: &Image, outcomes: &[TagOutcome], registry: &Registry, ui: &Ui) -> Result<()> {
-    let published: Vec<(&str, &str)> = outcomes.iter().filter_map(TagOutcome::published).collect();
-    ui.timed(Phase::Publish, format_args!("read back the tags of {}", image.name), || {
-        readback::check_tags(&image.name, &published, registry)
-    })?;
-    let platforms = plural(image.platforms.len(), "platform", "platforms");
-    ui.status("Published", format!("{} for {platforms}, verified", image.name));
-    Ok(())
 }

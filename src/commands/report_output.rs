@@ -10,7 +10,8 @@ use crate::report::Report;
 use crate::secrets::mask_result;
 use crate::ui::Ui;
 
-/// Returns the files that the run writes at the end. Fails if any of them is not writable.
+/// Returns the files that the run writes at the end, and removes those of an earlier run. Fails if any of them is not
+/// writable.
 pub(crate) fn output_files(reports: &ReportArgs, others: &[&Option<Utf8PathBuf>]) -> Result<Vec<Utf8PathBuf>, Failure> {
     let report_paths = [&reports.report, &reports.checklist];
     if report_paths.iter().all(|path| path.as_deref().is_some_and(|path| path == "-")) {
@@ -21,6 +22,7 @@ pub(crate) fn output_files(reports: &ReportArgs, others: &[&Option<Utf8PathBuf>]
     let reports = report_paths.into_iter().flatten().filter(is_file);
     let files: Vec<Utf8PathBuf> = others.iter().copied().flatten().chain(reports).cloned().collect();
     fs::check_output_files(&files)?;
+    fs::remove_output_files(&files)?;
     Ok(files)
 }
 

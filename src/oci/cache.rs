@@ -2,17 +2,21 @@
 //! write. Several runs can use the cache concurrently.
 
 use std::io::Seek;
+use std::time::Duration;
 
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8DirEntry, Utf8Path, Utf8PathBuf};
 use oci_spec::image::Descriptor;
 
 use super::digest::{StreamHash, hash_reader};
 use super::layer::layer_compression;
 use super::layer_scan::ScannedLayer;
+use super::record::{read_record, write_record};
 use super::rootfs::SCAN_VERSION;
 use crate::error::{Class, Failure};
-use crate::fs::{self, write_atomically};
+use crate::fs;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A cache of blobs and scanned layers.
 pub(crate) struct Cache {
@@ -27,6 +31,21 @@ impl Cache {
     /// Checks before compilation that the cache is writable.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         fs::check_writable(&self.dir).map_err(|error| unusable(format!("{}: {error}", self.dir)))
+    }
+
+    /// Removes temporary files that killed runs have left behind. Keeps those of the last day, because their runs may not
+    /// have ended.
+    pub(crate) fn remove_leftovers(&self) -> Result<(), Failure> {
+        let subdirectories = |dir: &Utf8Path| -> Vec<Utf8PathBuf> {
+            let entries = dir.read_dir_utf8().into_iter().flatten().flatten();
+            entries.map(Utf8DirEntry::into_path).filter(|path| path.is_dir()).collect()
+        };
+        let mut dirs = subdirectories(&self.dir);
+        dirs.extend(subdirectories(&self.dir.join("blobs")));
+        for dir in dirs {
+            fs::remove_old_temporary_files(&dir, DAY).map_err(unusable)?;
+        }
+        Ok(())
     }
 
     /// Returns the path of a cached blob. Calls `fetch` to download it if the cache has no valid copy.
@@ -90,14 +109,14 @@ impl Cache {
         let scanned = scan()?;
         if let Some(path) = self.layer_path(layer) {
             self.create_dir(path.parent().unwrap_or(&self.dir))?;
-            write_atomically(&path, &serde_json::to_vec(&scanned)?)?;
+            write_record(&path, &scanned)?;
         }
         Ok(scanned)
     }
 
     /// Returns a scanned layer if it is in the cache.
     pub(crate) fn known_layer(&self, layer: &Descriptor) -> Option<ScannedLayer> {
-        serde_json::from_slice(&fs_err::read(self.layer_path(layer)?).ok()?).ok()
+        read_record(&self.layer_path(layer)?)
     }
 
     /// Returns the path of a scanned layer's record, or `None` if the media type is not a layer type. The file name
@@ -150,6 +169,43 @@ mod tests {
         }
         assert_eq!(cache.layer(&descriptor(LAYER), || Ok(scanned())).unwrap(), scanned());
         assert_eq!(cache.layer(&descriptor(LAYER), || anyhow::bail!("must not be scanned again")).unwrap(), scanned());
+    }
+
+    #[test]
+    fn damaged_records_are_scanned_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(Utf8Path::from_path(dir.path()).unwrap());
+        cache.layer(&descriptor(LAYER), || Ok(scanned())).unwrap();
+        let path = cache.layer_path(&descriptor(LAYER)).unwrap();
+        let damaged = fs_err::read_to_string(&path).unwrap().replace("sha256:y", "sha256:z");
+        fs_err::write(&path, damaged).unwrap();
+        assert_eq!(cache.known_layer(&descriptor(LAYER)), None);
+        assert_eq!(cache.layer(&descriptor(LAYER), || Ok(scanned())).unwrap(), scanned());
+        assert_eq!(cache.known_layer(&descriptor(LAYER)), Some(scanned()));
+    }
+
+    #[test]
+    fn leftovers_of_killed_runs_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        for file in ["blobs/sha256/.tmpOld", "blobs/sha256/.tmpNew", "blobs/sha256/0123", "layers-1/.tmpOld"] {
+            let path = dir.join(file);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(&path, "x").unwrap();
+            if !file.ends_with("New") {
+                filetime::set_file_mtime(&path, filetime::FileTime::from_unix_time(1, 0)).unwrap();
+            }
+        }
+        Cache::new(dir).remove_leftovers().unwrap();
+        let files = |dir: &Utf8Path| {
+            let mut names: Vec<_> =
+                dir.read_dir_utf8().unwrap().map(|entry| entry.unwrap().file_name().to_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(files(&dir.join("blobs/sha256")), [".tmpNew", "0123"]);
+        assert_eq!(files(&dir.join("layers-1")), [""; 0]);
+        Cache::new(&dir.join("missing")).remove_leftovers().unwrap();
     }
 
     #[test]

@@ -20,6 +20,11 @@ impl<W> HashingWriter<W> {
     pub(crate) fn digest(&self) -> String {
         format!("sha256:{}", hex(&self.hash.clone().finalize()))
     }
+
+    /// Returns the hash and the number of all bytes written so far.
+    pub(crate) fn stream_hash(&self) -> StreamHash {
+        StreamHash { sha256: hex(&self.hash.clone().finalize()), size: self.size }
+    }
 }
 
 impl<W: Write> Write for HashingWriter<W> {

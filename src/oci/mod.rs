@@ -11,6 +11,7 @@ pub(crate) mod layer_scan;
 pub(crate) mod layout;
 pub(crate) mod manifest;
 pub(crate) mod pax;
+pub(crate) mod record;
 pub(crate) mod reference;
 pub(crate) mod rootfs;
 pub(crate) mod transport;

@@ -100,7 +100,7 @@ pub(crate) enum LayerChange {
 pub(crate) type LayerChanges = Vec<(String, LayerChange)>;
 
 /// Version of cached layer scans. Increase it if the serialized format changes, or if files are read differently.
-pub(crate) const SCAN_VERSION: u32 = 6;
+pub(crate) const SCAN_VERSION: u32 = 7;
 
 /// A file system, keyed by path relative to the root, without a leading slash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -33,6 +33,8 @@ const REGISTRY_CLIENTS: [&str; 2] = ["docker", "cross"];
 static REGISTRY_CLIENT_ENV: Mutex<Vec<(OsString, OsString)>> = Mutex::new(Vec::new());
 /// Prefix of this program's variables that contain passwords. Child processes, such as build scripts, do not get them.
 const PASSWORD_VARIABLES: &str = "MULTIARCH_PASSWORD";
+/// Whether [`uninterrupted`] is running, which ignores the first Ctrl-C.
+static IS_DEFERRED: AtomicBool = AtomicBool::new(false);
 
 /// How often to check whether a running program must be stopped.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -424,10 +426,46 @@ pub(crate) fn stop_children_on_interrupt() -> Result<()> {
 
 /// Fails if the user has interrupted the run.
 pub(crate) fn check_interrupt() -> Result<(), Failure> {
-    if INTERRUPTED.load(Ordering::SeqCst) {
+    if INTERRUPTED.load(Ordering::SeqCst) && !IS_DEFERRED.load(Ordering::SeqCst) {
         return Err(Failure::new(Class::Interrupted, "interrupted"));
     }
     Ok(())
+}
+
+/// Runs `work` to its end even if the user interrupts the run in the meantime: the first Ctrl-C only calls
+/// `on_interrupt`. A second one still exits immediately. Fails if the user has interrupted the run before.
+pub(crate) fn uninterrupted<T>(on_interrupt: impl FnOnce() + Send, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let _deferred = DeferredInterrupts::start()?;
+    std::thread::scope(|scope| {
+        let (running, ended) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while ended.recv_timeout(POLL_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                if INTERRUPTED.load(Ordering::SeqCst) {
+                    return on_interrupt();
+                }
+            }
+        });
+        let result = work();
+        drop(running);
+        result
+    })
+}
+
+/// Ignores the first Ctrl-C until this value is dropped.
+struct DeferredInterrupts;
+
+impl DeferredInterrupts {
+    fn start() -> Result<DeferredInterrupts, Failure> {
+        check_interrupt()?;
+        IS_DEFERRED.store(true, Ordering::SeqCst);
+        Ok(DeferredInterrupts)
+    }
+}
+
+impl Drop for DeferredInterrupts {
+    fn drop(&mut self) {
+        IS_DEFERRED.store(false, Ordering::SeqCst);
+    }
 }
 
 /// Returns the full path of a program found in PATH.

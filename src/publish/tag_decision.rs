@@ -31,6 +31,25 @@ pub(crate) struct TagImage {
     pub revision: Option<String>,
 }
 
+/// What a tag points to before the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TagTarget {
+    /// The tag does not exist.
+    Nothing,
+    Image(TagImage),
+    /// The registry could not answer.
+    Unknown,
+}
+
+impl TagTarget {
+    pub(crate) fn image(&self) -> Option<&TagImage> {
+        match self {
+            TagTarget::Image(image) => Some(image),
+            TagTarget::Nothing | TagTarget::Unknown => None,
+        }
+    }
+}
+
 /// What happens to a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TagDecision {
@@ -42,9 +61,14 @@ pub(crate) enum TagDecision {
     KeepHigherVersion(ComparedVersions),
 }
 
-/// The reason why a run fails: an immutable tag points to another image.
+/// The reason why a run fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TagConflict;
+pub(crate) enum TagConflict {
+    /// An immutable tag points to another image.
+    OtherImage,
+    /// An immutable tag may point to another image.
+    Unknown,
+}
 
 /// The versions that were compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,21 +90,30 @@ pub(crate) enum TagChange {
     Kept,
 }
 
-/// Decides what happens to a tag that points to `existing`. Fails if the tag is immutable and would have to move.
+/// Decides what happens to a tag that points to `existing`. Fails if the tag is immutable and would have to move, or
+/// may have to.
 pub(crate) fn decide(
     kind: TagKind,
-    existing: Option<&TagImage>,
+    existing: &TagTarget,
     new: &TagImage,
     permissions: TagPermissions,
 ) -> Result<TagDecision, TagConflict> {
-    let Some(existing) = existing else { return Ok(TagDecision::Create) };
+    let existing = match existing {
+        TagTarget::Nothing => return Ok(TagDecision::Create),
+        TagTarget::Unknown if kind == TagKind::Immutable && !permissions.overwrite => {
+            return Err(TagConflict::Unknown);
+        }
+        // A damaged image must not prevent that a rolling tag moves to a sound one.
+        TagTarget::Unknown => return Ok(TagDecision::Move),
+        TagTarget::Image(existing) => existing,
+    };
     if existing.digest == new.digest {
         return Ok(TagDecision::Unchanged);
     }
     match kind {
         TagKind::Immutable if existing.manifests == new.manifests => Ok(TagDecision::Unchanged),
         TagKind::Immutable if permissions.overwrite => Ok(TagDecision::Move),
-        TagKind::Immutable => Err(TagConflict),
+        TagKind::Immutable => Err(TagConflict::OtherImage),
         TagKind::Rolling => match (&existing.version, &new.version) {
             (Some(published), Some(version))
                 if version.cmp_precedence(published) == Ordering::Less && !permissions.downgrade =>
@@ -130,10 +163,10 @@ mod tests {
             (Immutable, Some(&same), NONE, Ok(TagDecision::Unchanged)),
             (Immutable, Some(&other_annotations), NONE, Ok(TagDecision::Unchanged)),
             (Immutable, Some(&other_annotations), OVERWRITE, Ok(TagDecision::Unchanged)),
-            (Immutable, Some(&one_platform), NONE, Err(TagConflict)),
-            (Immutable, Some(&one_platform), DOWNGRADE, Err(TagConflict)),
+            (Immutable, Some(&one_platform), NONE, Err(TagConflict::OtherImage)),
+            (Immutable, Some(&one_platform), DOWNGRADE, Err(TagConflict::OtherImage)),
             (Immutable, Some(&one_platform), OVERWRITE, Ok(TagDecision::Move)),
-            (Immutable, Some(&unknown), NONE, Err(TagConflict)),
+            (Immutable, Some(&unknown), NONE, Err(TagConflict::OtherImage)),
             (Rolling, None, NONE, Ok(TagDecision::Create)),
             (Rolling, Some(&same), NONE, Ok(TagDecision::Unchanged)),
             (Rolling, Some(&other_annotations), NONE, Ok(TagDecision::Move)),
@@ -145,10 +178,19 @@ mod tests {
             (Rolling, Some(&higher), OVERWRITE, kept),
             (Rolling, Some(&higher), DOWNGRADE, Ok(TagDecision::Move)),
         ] {
-            assert_eq!(decide(kind, existing, &new, permissions), expected, "{kind:?} {existing:?} {permissions:?}");
+            let target = existing.map_or(TagTarget::Nothing, |image| TagTarget::Image(image.clone()));
+            assert_eq!(decide(kind, &target, &new, permissions), expected, "{kind:?} {existing:?} {permissions:?}");
         }
         let unversioned = image("new", &["x"], "");
-        assert_eq!(decide(Rolling, Some(&higher), &unversioned, NONE), Ok(TagDecision::Move));
+        assert_eq!(decide(Rolling, &TagTarget::Image(higher), &unversioned, NONE), Ok(TagDecision::Move));
+        for (kind, permissions, expected) in [
+            (Immutable, NONE, Err(TagConflict::Unknown)),
+            (Immutable, DOWNGRADE, Err(TagConflict::Unknown)),
+            (Immutable, OVERWRITE, Ok(TagDecision::Move)),
+            (Rolling, NONE, Ok(TagDecision::Move)),
+        ] {
+            assert_eq!(decide(kind, &TagTarget::Unknown, &new, permissions), expected, "{kind:?} {permissions:?}");
+        }
     }
 
     #[test]

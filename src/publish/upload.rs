@@ -1,10 +1,10 @@
 //! Uploads blobs while the build is still running, then manifests by digest (distribution-spec, "Pushing manifests").
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use anyhow::Result;
-use oci_spec::image::{Descriptor, ImageManifest};
+use oci_spec::image::{Descriptor, ImageManifest, MediaType};
 
 use crate::error::Failure;
 use crate::oci::descriptor::ImageBlob;
@@ -16,14 +16,14 @@ use crate::threads::{self, AT_A_TIME, CancelToken, Cancelled, lock, next, parall
 use crate::timings::{Phase, Timings};
 
 /// Uploads blobs, several at a time, until the channel closes. Skips blobs that were already uploaded to a repository.
-/// The first error cancels the other uploads.
+/// The first error cancels the other uploads. Returns the blobs that were missing before.
 pub(crate) fn upload_blobs(
     images: &[Image],
     blobs: mpsc::Receiver<ImageBlob>,
     registry: &Registry,
     timings: &Timings,
     cancel: &CancelToken,
-) -> Result<()> {
+) -> Result<NewBlobs> {
     let uploader = Uploader::new(images, registry, timings)?;
     let queue = Mutex::new(blobs);
     let work = || -> Result<()> {
@@ -39,7 +39,21 @@ pub(crate) fn upload_blobs(
             worker.join()?;
         }
         Ok(())
-    })
+    })?;
+    Ok(NewBlobs(uploader.new.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// The blobs that repositories did not contain before the run.
+#[derive(Debug, Default)]
+pub(crate) struct NewBlobs(BTreeSet<BlobInRepository>);
+
+impl NewBlobs {
+    /// Reports whether a manifest refers to a blob that the repository did not contain, so that it cannot have contained
+    /// the manifest either.
+    fn include_any_of(&self, manifest: &ImageManifest, repository: &str) -> bool {
+        let mut blobs = manifest.layers().iter().chain([manifest.config()]);
+        blobs.any(|blob| self.0.contains(&BlobInRepository::new(repository, blob)))
+    }
 }
 
 /// Queues all blobs of a finished layout. Most layers have already been queued, and the uploader skips those.
@@ -57,17 +71,33 @@ pub(crate) fn queue_layout(image: usize, layout: &Layout, queue: &mpsc::Sender<I
 }
 
 /// Pushes a layout's manifests and then its index by digest. Skips any that the registry already has.
-pub(crate) fn push_manifests(layout: &Layout, repository: &str, registry: &Registry) -> Result<()> {
-    let push = |manifest: &Descriptor| {
-        let reference = format!("{repository}@{}", manifest.digest());
-        match registry.find_digest(&reference)? {
-            Some(_) => Ok(()),
-            None => registry.put_manifest(&reference, &layout.read(manifest)?, manifest),
-        }
-    };
+pub(crate) fn push_manifests(layout: &Layout, repository: &str, new: &NewBlobs, registry: &Registry) -> Result<()> {
     // Check every manifest even if the index exists: some registries delete manifests but keep the index.
-    parallel(&layout.manifests, push)?;
-    if layout.has_index() { push(&layout.descriptor) } else { Ok(()) }
+    let are_new = parallel(&layout.manifests, |manifest| {
+        let bytes = layout.read(manifest)?;
+        let is_new = new.include_any_of(&serde_json::from_slice(&bytes)?, repository);
+        push_manifest(manifest, &bytes, is_new, repository, registry)?;
+        Ok(is_new)
+    })?;
+    if !layout.has_index() {
+        return Ok(());
+    }
+    push_manifest(&layout.descriptor, &layout.read(&layout.descriptor)?, are_new.contains(&true), repository, registry)
+}
+
+/// Pushes a manifest or index by digest. Unless it is known to be new, first checks whether the registry has it.
+fn push_manifest(
+    manifest: &Descriptor,
+    bytes: &[u8],
+    is_new: bool,
+    repository: &str,
+    registry: &Registry,
+) -> Result<()> {
+    let reference = format!("{repository}@{}", manifest.digest());
+    if !is_new && registry.find_pushed_manifest(&reference)?.is_complete(manifest.size()) {
+        return Ok(());
+    }
+    registry.put_manifest(&reference, bytes, manifest)
 }
 
 /// An uploader that pushes each blob only once to each repository.
@@ -80,21 +110,32 @@ struct Uploader<'a> {
     known: KnownRepositories,
     /// The blobs that were pushed or are being pushed.
     pushed: Mutex<BTreeSet<BlobInRepository>>,
+    /// The blobs that were missing.
+    new: Mutex<BTreeSet<BlobInRepository>>,
+    /// The images of which a layer was missing, as index and repository.
+    new_images: Mutex<BTreeSet<(usize, String)>>,
 }
 
 impl<'a> Uploader<'a> {
     fn new(images: &'a [Image], registry: &'a Registry, timings: &'a Timings) -> Result<Uploader<'a>> {
         let base_repositories = images.iter().map(base_repositories).collect::<Result<_, _>>()?;
-        let (known, pushed) = (KnownRepositories::default(), Mutex::default());
-        Ok(Uploader { images, base_repositories, registry, timings, known, pushed })
+        Ok(Uploader {
+            images,
+            base_repositories,
+            registry,
+            timings,
+            known: KnownRepositories::default(),
+            pushed: Mutex::default(),
+            new: Mutex::default(),
+            new_images: Mutex::default(),
+        })
     }
 
     /// Pushes a blob to the repositories of its image.
     fn push(&self, blob: &ImageBlob) -> Result<()> {
         for repository in &self.images[blob.image].repositories {
-            let digest = blob.descriptor.digest().to_string();
-            let is_new = lock(&self.pushed).insert(BlobInRepository { repository: repository.clone(), digest });
-            if is_new {
+            let is_first = lock(&self.pushed).insert(BlobInRepository::new(repository, &blob.descriptor));
+            if is_first {
                 self.push_to(repository, blob)?;
             }
         }
@@ -108,9 +149,10 @@ impl<'a> Uploader<'a> {
         let mut known = lock(&known);
         let mut span = self.timings.span(Phase::Upload, reference);
         span.digest(digest);
-        if self.registry.has_blob(reference, digest, Access::Push)? {
+        if self.is_stored(reference, blob)? {
             span.note("already in the registry");
         } else {
+            lock(&self.new).insert(BlobInRepository::new(reference, &blob.descriptor));
             let bases = self.base_repositories[blob.image].iter();
             let bases = bases.filter(|base| base.host == repository.host).map(|base| &base.name);
             let mount_sources: Vec<String> =
@@ -123,12 +165,34 @@ impl<'a> Uploader<'a> {
         known.push(repository.name);
         Ok(())
     }
+
+    /// Reports whether a repository contains a blob. Does not look up the config of an image of which a layer was
+    /// missing: it is almost certainly new, too, and small.
+    fn is_stored(&self, repository: &str, blob: &ImageBlob) -> Result<bool> {
+        let image = (blob.image, repository.to_owned());
+        let is_config = *blob.descriptor.media_type() == MediaType::ImageConfig;
+        if is_config && lock(&self.new_images).contains(&image) {
+            return Ok(false);
+        }
+        let digest = blob.descriptor.digest().as_ref();
+        let is_stored = self.registry.find_blob(repository, digest, Access::Push)?.is_complete(blob.descriptor.size());
+        if !is_stored && !is_config {
+            lock(&self.new_images).insert(image);
+        }
+        Ok(is_stored)
+    }
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct BlobInRepository {
     repository: String,
     digest: String,
+}
+
+impl BlobInRepository {
+    fn new(repository: &str, blob: &Descriptor) -> BlobInRepository {
+        BlobInRepository { repository: repository.to_owned(), digest: blob.digest().to_string() }
+    }
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -181,7 +245,7 @@ mod tests {
 
     fn upload(images: &[Image], blobs: mpsc::Receiver<ImageBlob>, cancel: &CancelToken) -> Result<()> {
         let registry = Registry::new(&[], cancel, &Bars::default())?;
-        upload_blobs(images, blobs, &registry, &Timings::default(), cancel)
+        upload_blobs(images, blobs, &registry, &Timings::default(), cancel).map(drop)
     }
 
     #[test]

@@ -120,12 +120,6 @@ impl RegistryError {
         }
     }
 
-    /// Reports whether the registry rejected the request and a retry would not help.
-    pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, RegistryError::Response(response) if (400..500).contains(&response.status))
-            && !self.is_transient()
-    }
-
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             RegistryError::Response(response) => response.retry_after,
@@ -133,11 +127,29 @@ impl RegistryError {
         }
     }
 
+    /// Reports whether no connection could be opened. Invalid certificates do not count.
+    pub(super) fn is_failure_to_connect(&self) -> bool {
+        match self {
+            // rustls reports its errors as invalid data.
+            RegistryError::Connection(error) if error.is_connect() => {
+                io_error_kinds(error).all(|kind| kind != io::ErrorKind::InvalidData)
+            }
+            _ => false,
+        }
+    }
+
+    /// Reports whether the run must end: it was cancelled, or there is a problem on this machine.
+    pub(super) fn ends_run(&self) -> bool {
+        matches!(self, RegistryError::Cancelled(_) | RegistryError::Local(_))
+    }
+
     /// Reports whether a retry may succeed.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             RegistryError::Response(response) => matches!(response.status, 408 | 429 | 500 | 502..=504),
-            RegistryError::Connection(error) if error.is_connect() => error.is_timeout() || was_closed_by_server(error),
+            RegistryError::Connection(error) if error.is_connect() => {
+                error.is_timeout() || was_refused_or_closed(error)
+            }
             RegistryError::Connection(error) => !error.is_builder() && !error.is_redirect(),
             RegistryError::Stalled => true,
             RegistryError::HttpClient(_)
@@ -154,12 +166,17 @@ impl RegistryError {
     }
 }
 
-/// Reports whether the server closed the connection, for example during the TLS handshake.
-fn was_closed_by_server(error: &(dyn Error + 'static)) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    causes(error)
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|error| matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
+/// Reports whether the server refused the connection, or closed it, for example during the TLS handshake.
+fn was_refused_or_closed(error: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof};
+    io_error_kinds(error).any(|kind| {
+        matches!(kind, BrokenPipe | ConnectionAborted | ConnectionRefused | ConnectionReset | UnexpectedEof)
+    })
+}
+
+/// Iterates over the kinds of the I/O errors that caused an error.
+fn io_error_kinds<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = io::ErrorKind> + 'a {
+    causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)
 }
 
 /// Iterates over an error and its causes, outermost first.
@@ -198,23 +215,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statuses_are_classified_as_transient_or_refusal() {
-        for (status, is_transient, is_refusal) in [
-            (401, false, true),
-            (403, false, true),
-            (404, false, true),
-            (408, true, false),
-            (418, false, true),
-            (429, true, false),
-            (500, true, false),
-            (501, false, false),
-            (503, true, false),
+    fn some_statuses_are_transient() {
+        for (status, is_transient) in [
+            (401, false),
+            (403, false),
+            (404, false),
+            (408, true),
+            (418, false),
+            (429, true),
+            (500, true),
+            (501, false),
+            (503, true),
         ] {
             for token_server in [None, Some("t.example".to_owned())] {
                 let response = ErrorResponse { status, token_server, ..ErrorResponse::default() };
                 let error = RegistryError::Response(response);
                 assert_eq!(error.is_transient(), is_transient, "{error:?}");
-                assert_eq!(error.is_refusal(), is_refusal, "{error:?}");
             }
         }
     }

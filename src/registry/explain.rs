@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 
 use super::Access;
 use super::error::{ErrorResponse, RegistryError, causes};
+use super::http::proxy_of;
 use crate::credentials::variable_names;
 use crate::error::{Class, Failure};
 
@@ -93,6 +94,14 @@ impl FailedRequest<'_> {
     fn explain_unreachable(&self, error: &reqwest::Error) -> Failure {
         let host = self.host();
         let cause = root_cause(error);
+        if let Some(url) = error.url()
+            && let Some(proxy) = proxy_of(url)
+        {
+            let contacted = url.host_str().unwrap_or_default();
+            return registry_failure(format!("cannot reach registry {host} through the proxy {proxy}: {cause}"))
+                .hint(format!("check that the proxy is running: `curl -i http://{proxy}`"))
+                .hint(format!("to reach the registry without a proxy, set `NO_PROXY={contacted}`"));
+        }
         // The host that could not be reached, if it is not the registry itself but, for example, its token server.
         let contacted = error.url().and_then(|url| url.authority().rsplit('@').next()).filter(|other| *other != host);
         let at = contacted.map(|contacted| format!(" at {contacted}")).unwrap_or_default();

@@ -1,13 +1,14 @@
 //! Creates the HTTP client (proxies, redirects, connect timeout) and reads responses.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::redirect::Policy;
 use reqwest::{Client, NoProxy, Proxy, Response, Url};
 
 use super::error::RegistryError;
-use super::idle_timeout::IDLE_TIMEOUT;
+use super::idle_timeout::{DOCUMENT_TIMEOUT, ERROR_BODY_TIMEOUT, IDLE_TIMEOUT, MinimumSpeed};
 use crate::error::{Class, Failure};
 use crate::ui::size;
 
@@ -38,9 +39,25 @@ fn proxy(variable: &str, proxy: reqwest::Result<Proxy>) -> Result<Proxy, Failure
         Failure::new(Class::Config, format!("{variable} is not a valid proxy URL"))
             .hint(format!("set it to a URL: `export {variable}=http://host:port`"))
     })?;
-    // Like Go's net/http, and therefore Docker, never use a proxy for loopback addresses.
-    let excluded = format!("{},localhost,127.0.0.0/8,::1", proxy_variable("NO_PROXY").unwrap_or_default());
-    Ok(proxy.no_proxy(NoProxy::from_string(&excluded)))
+    Ok(proxy.no_proxy(NoProxy::from_string(&hosts_without_proxy())))
+}
+
+/// Returns the hosts that are accessed without a proxy. Like Go's net/http, and therefore Docker, never uses a proxy for
+/// loopback addresses.
+fn hosts_without_proxy() -> String {
+    format!("{},localhost,127.0.0.0/8,::1", proxy_variable("NO_PROXY").unwrap_or_default())
+}
+
+/// Returns the host and port of the proxy through which a URL is accessed, or `None` if there is none.
+pub(super) fn proxy_of(url: &Url) -> Option<String> {
+    let matcher = Matcher::builder()
+        .http(proxy_variable("HTTP_PROXY").unwrap_or_default())
+        .https(proxy_variable("HTTPS_PROXY").unwrap_or_default())
+        .no(hosts_without_proxy())
+        .build();
+    let proxy = matcher.intercept(&url.as_str().parse().ok()?)?;
+    let authority = proxy.uri().authority()?.as_str();
+    Some(authority.rsplit('@').next().unwrap_or(authority).to_owned())
 }
 
 /// Returns the value of a proxy variable, whose name may be in upper or lower case. Returns `None` if it is unset or
@@ -55,12 +72,25 @@ pub(super) async fn check_status(mut response: Response) -> Result<Response, Reg
     if response.status().is_success() {
         return Ok(response);
     }
-    let body = read_body(&mut response, ERROR_BODY_LIMIT).await.unwrap_or_default();
+    // The status counts, with or without a message.
+    let body = read_body_within(ERROR_BODY_TIMEOUT, &mut response, ERROR_BODY_LIMIT).await.unwrap_or_default();
     Err(RegistryError::response(response.status(), response.headers(), &body))
 }
 
-/// Reads a complete response body. Fails if it is larger than `limit` bytes.
+/// Reads a complete document. Fails if it is larger than `limit` bytes, or takes too long to arrive.
 pub(super) async fn read_body(response: &mut Response, limit: usize) -> Result<Vec<u8>, RegistryError> {
+    read_body_within(DOCUMENT_TIMEOUT, response, limit).await
+}
+
+pub(super) async fn read_body_within(
+    timeout: Duration,
+    response: &mut Response,
+    limit: usize,
+) -> Result<Vec<u8>, RegistryError> {
+    tokio::time::timeout(timeout, read_limited(response, limit)).await.unwrap_or(Err(RegistryError::Stalled))
+}
+
+async fn read_limited(response: &mut Response, limit: usize) -> Result<Vec<u8>, RegistryError> {
     let mut body = Vec::new();
     while let Some(chunk) = next_chunk(response).await? {
         if body.len() + chunk.len() > limit {
@@ -72,8 +102,23 @@ pub(super) async fn read_body(response: &mut Response, limit: usize) -> Result<V
     Ok(body)
 }
 
+/// Passes each chunk of a blob to `on_chunk`, until it returns false. Fails if the transfer is too slow to ever finish.
+pub(super) async fn read_blob(
+    response: &mut Response,
+    mut on_chunk: impl FnMut(&[u8]) -> Result<bool, RegistryError>,
+) -> Result<(), RegistryError> {
+    let mut speed = MinimumSpeed::new(Instant::now());
+    while let Some(chunk) = next_chunk(response).await? {
+        if !on_chunk(&chunk)? {
+            return Ok(());
+        }
+        speed.received(chunk.len(), Instant::now())?;
+    }
+    Ok(())
+}
+
 /// Reads the next chunk of a response body. Returns `None` at the end.
-pub(super) async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, RegistryError> {
+async fn next_chunk(response: &mut Response) -> Result<Option<Bytes>, RegistryError> {
     match tokio::time::timeout(IDLE_TIMEOUT, response.chunk()).await {
         Ok(chunk) => chunk.map_err(RegistryError::Connection),
         Err(_) => Err(RegistryError::Stalled),

@@ -1,4 +1,4 @@
-//! Idle timeouts: a transfer may be slow, but must not stall.
+//! Time limits of requests: a transfer may be slow, but must not stall, and documents must arrive within a minute.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -10,16 +10,52 @@ use crate::threads::lock;
 
 /// How long to wait for a response and for each of its chunks.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an upload may go without progress. Longer than the timeout for downloads, because buffering hides some of
-/// the progress.
-const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long to wait for the response to a finished upload. The registry may have to hash the blob and copy it to
-/// permanent storage.
-const UPLOAD_RESPONSE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a manifest, a config or another document may take to arrive.
+pub(super) const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the body of an error response may take to arrive.
+pub(super) const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Speed of a registry that hashes a finished upload and copies it to permanent storage, in bytes per second.
+const STORING_SPEED: u64 = 10_000_000;
+
+/// The time limits of a client's requests. Tests use shorter ones.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// How long to wait for a response.
+    pub idle: Duration,
+    /// How long an upload may go without progress, and how long to wait for the response to a finished one, plus the
+    /// time that the registry needs to store it. Longer than `idle`, because buffers hide some of the progress.
+    pub upload: Duration,
+    /// How long to wait for the response to a request on which nothing depends.
+    pub courtesy: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { idle: IDLE_TIMEOUT, upload: Duration::from_secs(60), courtesy: Duration::from_secs(3) }
+    }
+}
+
+impl Limits {
+    pub(super) fn request(&self) -> IdleTimeout {
+        IdleTimeout::new(self.idle)
+    }
+
+    pub(super) fn courtesy_request(&self) -> IdleTimeout {
+        IdleTimeout::new(self.courtesy)
+    }
+
+    /// Returns the timeout for the upload of a blob with `size` bytes, or of a part of it.
+    pub(super) fn upload(&self, size: u64) -> IdleTimeout {
+        let response_limit = self.upload + Duration::from_secs(size / STORING_SPEED);
+        IdleTimeout { response_limit, ..IdleTimeout::new(self.upload) }
+    }
+}
 
 /// A timeout that fails a request when no data has been sent or received for some time.
 pub(super) struct IdleTimeout {
     idle_limit: Duration,
+    /// How long to wait for the response to a complete upload.
+    response_limit: Duration,
     last_activity: Mutex<Activity>,
 }
 
@@ -35,12 +71,9 @@ impl IdleTimeout {
         IdleTimeout::new(IDLE_TIMEOUT)
     }
 
-    pub(super) fn for_upload() -> IdleTimeout {
-        IdleTimeout::new(UPLOAD_IDLE_TIMEOUT)
-    }
-
     fn new(idle_limit: Duration) -> IdleTimeout {
-        IdleTimeout { idle_limit, last_activity: Mutex::new(Activity { at: Instant::now(), limit: idle_limit }) }
+        let last_activity = Mutex::new(Activity { at: Instant::now(), limit: idle_limit });
+        IdleTimeout { idle_limit, response_limit: idle_limit, last_activity }
     }
 
     /// Restarts the timeout. Call this after sending part of the request.
@@ -48,9 +81,9 @@ impl IdleTimeout {
         *lock(&self.last_activity) = Activity { at: Instant::now(), limit: self.idle_limit };
     }
 
-    /// Switches to the longer timeout for upload responses. Call this after sending the complete body.
+    /// Switches to the timeout for the response to an upload. Call this after sending the complete body.
     pub(super) fn upload_sent(&self) {
-        *lock(&self.last_activity) = Activity { at: Instant::now(), limit: UPLOAD_RESPONSE_TIMEOUT };
+        *lock(&self.last_activity) = Activity { at: Instant::now(), limit: self.response_limit };
     }
 
     /// Sends a request and returns the response once its headers have arrived.
@@ -66,6 +99,34 @@ impl IdleTimeout {
                 Err(_) => {}
             }
         }
+    }
+}
+
+/// Detects downloads that are too slow to ever finish: each minute must bring at least [`MIN_BYTES`](Self::MIN_BYTES).
+pub(super) struct MinimumSpeed {
+    since: Instant,
+    bytes: u64,
+}
+
+impl MinimumSpeed {
+    const WINDOW: Duration = Duration::from_secs(60);
+    const MIN_BYTES: u64 = 16 * 1024;
+
+    pub(super) fn new(now: Instant) -> MinimumSpeed {
+        MinimumSpeed { since: now, bytes: 0 }
+    }
+
+    /// Counts received bytes. Fails if the last minute brought too few.
+    pub(super) fn received(&mut self, bytes: usize, now: Instant) -> Result<(), RegistryError> {
+        self.bytes += bytes as u64;
+        if now.duration_since(self.since) < MinimumSpeed::WINDOW {
+            return Ok(());
+        }
+        if self.bytes < MinimumSpeed::MIN_BYTES {
+            return Err(RegistryError::Stalled);
+        }
+        *self = MinimumSpeed::new(now);
+        Ok(())
     }
 }
 
@@ -92,5 +153,26 @@ mod tests {
         });
         assert!(matches!(response, Err(RegistryError::Stalled)));
         assert!(start.elapsed() >= Duration::from_millis(700));
+    }
+
+    #[test]
+    fn registries_get_time_to_store_large_uploads() {
+        for (megabytes, seconds) in [(0, 60), (1, 60), (100, 70), (5000, 560)] {
+            let timeout = Limits::default().upload(megabytes * 1_000_000);
+            assert_eq!(timeout.response_limit, Duration::from_secs(seconds), "{megabytes} MB");
+        }
+    }
+
+    #[test]
+    fn downloads_may_be_slow_but_not_endless() {
+        // Bytes received every 20 seconds, and the number of seconds after which the download fails.
+        for (bytes, fails_after) in [(1, Some(60)), (5_000, Some(60)), (6_000, None), (20_000, None)] {
+            let start = Instant::now();
+            let mut speed = MinimumSpeed::new(start);
+            let failed = (1..100)
+                .map(|step| step * 20)
+                .find(|seconds| speed.received(bytes, start + Duration::from_secs(*seconds)).is_err());
+            assert_eq!(failed, fails_after, "{bytes}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Checks credentials with a registry, before they are stored.
 
 use super::error::RegistryError;
+use super::retry::Patience;
 use super::{Access, Registry};
 use crate::error::{Class, Failure};
 use crate::oci::reference::parse_reference;
@@ -20,7 +21,7 @@ impl Registry {
         let reference = format!("{host}/login");
         let target = parse_reference(&reference)?;
         let root = self.root(&target)?;
-        self.retry(&reference, Access::Login, || async {
+        self.retry(&reference, Access::Login, Patience::Brief, || async {
             match self.send(&target, Access::Login, |http| http.get(root.clone())).await {
                 Ok(_) if self.auth.is_required(&target) => Ok(LoginCheck::Accepted),
                 Ok(_) => Ok(LoginCheck::NotRequired),

@@ -12,15 +12,19 @@ mod login;
 mod plain_http;
 mod pull;
 mod push;
+mod retry;
 mod scope;
+#[cfg(test)]
+mod time_limit_tests;
 mod token;
 mod waits;
 
 pub(crate) use login::LoginCheck;
-pub(crate) use pull::FetchedManifest;
+pub(crate) use pull::{FetchedManifest, StoredContent};
 pub(crate) use push::PushedBlob;
 pub(crate) use scope::Access;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -34,8 +38,9 @@ use self::auth::{AuthState, Connection, authorize};
 use self::error::RegistryError;
 use self::explain::FailedRequest;
 use self::http::{check_status, http_client};
-use self::idle_timeout::IdleTimeout;
+use self::idle_timeout::{IdleTimeout, Limits};
 use self::plain_http::PlainHttpHosts;
+use self::retry::{Patience, next_delay, with_jitter};
 use self::waits::{Waiting, Waits};
 use crate::credentials::CredentialSources;
 use crate::error::{Class, Failure};
@@ -43,11 +48,6 @@ use crate::oci::reference::parse_reference;
 use crate::process;
 use crate::threads::{CancelToken, lock};
 use crate::ui::Bars;
-
-/// Delays before the second, third, and fourth attempts at a request.
-const BACKOFF: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(600), Duration::from_secs(2)];
-/// Maximum `Retry-After` delay to wait for. If the registry asks for a longer delay, the request fails.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// How long to wait between checks for cancellation and Ctrl-C while a request is pending.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -61,6 +61,9 @@ pub(crate) struct Registry {
     plain_http: PlainHttpHosts,
     auth: AuthState,
     waits: Waits,
+    /// The hosts that have responded to a request.
+    known_hosts: Mutex<BTreeSet<String>>,
+    limits: Limits,
     cancel: CancelToken,
     /// Progress bars for uploads and downloads.
     bars: Bars,
@@ -76,6 +79,8 @@ impl Registry {
             plain_http: PlainHttpHosts::new(insecure),
             auth: AuthState::new(CredentialSources::default()),
             waits: Waits::new(waits::DEFAULT_LIMIT, bars),
+            known_hosts: Mutex::default(),
+            limits: Limits::default(),
             cancel: cancel.clone(),
             bars: bars.clone(),
         })
@@ -97,7 +102,7 @@ impl Registry {
     /// clock, or `None` if the response has no `Date` header.
     pub(crate) fn ping(&self, repository: &str) -> Result<Option<TimeDelta>> {
         let target = parse_reference(repository)?;
-        self.retry(repository, Access::Push, || async {
+        self.retry(repository, Access::Push, Patience::Brief, || async {
             let (client, root) = (self.client()?, self.root(&target)?);
             self.auth.discover_auth(&client, &target, &root, &self.waits).await
         })?;
@@ -130,7 +135,7 @@ impl Registry {
         access: Access<'_>,
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
-        self.send_within(&IdleTimeout::for_request(), Some(&self.waits), target, access, request).await
+        self.send_within(&self.limits.request(), Some(&self.waits), target, access, request).await
     }
 
     /// Sends a request like [`Registry::send`], with the given timeout. The wait for the response counts as a wait for the
@@ -145,6 +150,7 @@ impl Registry {
     ) -> Result<Response, RegistryError> {
         let (client, root) = (self.client()?, self.root(target)?);
         self.auth.discover_auth(&client, target, &root, &self.waits).await?;
+        lock(&self.known_hosts).insert(target.resolve_registry().to_owned());
         let authorization = self.auth.authorization(&client, target, access, self.connection()).await?;
         let waiting = waits.map(|waits| waits.start(target.resolve_registry(), target.registry()));
         let response = timeout.send(authorize(request(&client), authorization.as_ref())).await?;
@@ -163,41 +169,51 @@ impl Registry {
         check_status(timeout.send(authorize(request(&client), authorization.as_ref())).await?).await
     }
 
-    /// Sends a request once, ignoring errors.
+    /// Sends a request once, ignoring errors. Does not wait long for the response, because nothing depends on it.
     async fn send_best_effort(&self, target: &Reference, request: impl Fn(&Client) -> RequestBuilder) {
         let Ok(client) = self.client() else { return };
         if let Ok(authorization) = self.auth.authorization(&client, target, Access::Push, self.connection()).await {
             let request = authorize(request(&client), authorization.as_ref());
-            let _ = IdleTimeout::for_request().send(request).await;
+            let _ = self.limits.courtesy_request().send(request).await;
         }
     }
 
-    /// Runs an idempotent request and retries it after transient errors.
-    fn retry<T, F>(&self, reference: &str, access: Access<'_>, request: impl Fn() -> F) -> Result<T>
+    /// Runs an idempotent request and retries it after errors that may be temporary. Explains the last error.
+    fn retry<T, F>(&self, reference: &str, access: Access<'_>, patience: Patience, request: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, RegistryError>>,
+    {
+        self.attempt(reference, patience, request).map_err(|error| self.explain(error, reference, access))
+    }
+
+    /// Runs an idempotent request and retries it after errors that may be temporary.
+    fn attempt<T, F>(&self, reference: &str, patience: Patience, request: impl Fn() -> F) -> Result<T, RegistryError>
     where
         F: Future<Output = Result<T, RegistryError>>,
     {
         let host = parse_reference(reference)?.resolve_registry().to_owned();
-        let mut backoff = BACKOFF.iter();
         let _wait = self.waits.scope(&host);
+        let mut retries = 0;
         loop {
-            let is_first_attempt = backoff.len() == BACKOFF.len();
             let error = match self.block_on(&host, request()) {
                 Ok(result) => return Ok(result),
                 Err(error) => error,
             };
-            match backoff.next() {
-                Some(wait) if should_retry(&error, is_first_attempt) => {
-                    let wait = error.retry_after().unwrap_or_default().max(*wait);
-                    let sleep = async {
-                        tokio::time::sleep(wait).await;
-                        Ok(())
-                    };
-                    self.block_on(&host, sleep).map_err(|error| self.explain(error, reference, access))?;
-                }
-                _ => return Err(self.explain(error, reference, access)),
-            }
+            let Some(delay) = next_delay(&error, patience, retries, self.is_known(reference)) else {
+                return Err(error);
+            };
+            let sleep = async {
+                tokio::time::sleep(with_jitter(delay, fastrand::f64())).await;
+                Ok(())
+            };
+            self.block_on(&host, sleep)?;
+            retries += 1;
         }
+    }
+
+    /// Reports whether the reference's registry has responded to an earlier request.
+    fn is_known(&self, reference: &str) -> bool {
+        parse_reference(reference).is_ok_and(|target| lock(&self.known_hosts).contains(target.resolve_registry()))
     }
 
     /// Turns an error into a message with hints for the user.
@@ -259,14 +275,6 @@ impl Registry {
     fn upload_url(&self, target: &Reference) -> Result<Url, Failure> {
         self.repository_url(target, "blobs/uploads/")
     }
-}
-
-/// Reports whether to try a failed request again.
-fn should_retry(error: &RegistryError, is_first_attempt: bool) -> bool {
-    // A timeout takes at least 30 seconds, so retry only once after a timeout.
-    let stalled_again = matches!(error, RegistryError::Stalled) && !is_first_attempt;
-    let too_long = error.retry_after().is_some_and(|wait| wait > MAX_RETRY_AFTER);
-    error.is_transient() && !stalled_again && !too_long
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -9,19 +10,23 @@ use camino::Utf8Path;
 use futures_util::{Stream, stream};
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use reqwest::{Body, Client, Response, StatusCode, Url};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LOCATION};
+use reqwest::{Body, Client, RequestBuilder, Response, StatusCode, Url};
 
 use super::error::RegistryError;
 use super::http::{check_status, is_same_server};
 use super::idle_timeout::IdleTimeout;
+use super::retry::Patience;
 use super::{Access, Registry};
 use crate::oci::reference::{blob_label, parse_reference};
 use crate::threads::lock;
 use crate::ui::Bar;
 
-/// Number of bytes read from a file at a time during an upload.
-const CHUNK_SIZE: u64 = 64 * 1024;
+/// Number of bytes read from a file at a time during an upload. Small, so that a slow connection shows progress.
+const READ_SIZE: u64 = 16 * 1024;
+
+/// The header with the minimum size of chunks (distribution-spec, "Pushing a blob in chunks").
+const MIN_CHUNK: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 
 /// How a blob was added to a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +48,15 @@ struct UploadSession {
     url: Url,
     /// Whether the URL points to another server, which must not receive the registry's credentials.
     is_external: bool,
+    /// Minimum size of all chunks but the last, in bytes.
+    min_chunk: Option<u64>,
 }
 
 impl Registry {
     /// Checks that the registry accepts pushes to a repository, by starting an upload and cancelling it.
     pub(crate) fn check_push(&self, repository: &str) -> Result<()> {
         let target = parse_reference(repository)?;
-        self.retry(repository, Access::Push, || async {
+        self.retry(repository, Access::Push, Patience::Brief, || async {
             if let UploadStart::Session(session) = self.start_upload(&target).await? {
                 self.cancel_upload(&target, &session).await;
             }
@@ -68,7 +75,7 @@ impl Registry {
         let target = parse_reference(repository)?;
         let mount_sources =
             mount_sources.iter().map(|source| parse_reference(source)).collect::<Result<Vec<_>, _>>()?;
-        self.retry(&format!("{repository}@{}", blob.digest()), Access::Push, || async {
+        self.retry(&format!("{repository}@{}", blob.digest()), Access::Push, Patience::Upload, || async {
             let start = match self.mount_blob(&target, &mount_sources, blob).await? {
                 Some(start) => start,
                 None => self.start_upload(&target).await?,
@@ -83,7 +90,7 @@ impl Registry {
         })
     }
 
-    /// Tries to mount a blob from each of the `sources` in turn. Returns `None` if the registry rejects all attempts.
+    /// Tries to mount a blob from each of the `sources` in turn. Returns `None` if all attempts fail.
     async fn mount_blob(
         &self,
         target: &Reference,
@@ -101,9 +108,9 @@ impl Registry {
                         self.cancel_upload(target, &unused).await;
                     }
                 }
-                // The source is not accessible, or the registry does not support mounting.
-                Err(error) if error.is_refusal() => {}
-                Err(error) => return Err(error),
+                Err(error) if error.ends_run() => return Err(error),
+                // The source is not accessible, or the registry does not support mounting or fails to.
+                Err(_) => {}
             }
         }
         Ok(session.map(UploadStart::Session))
@@ -122,11 +129,12 @@ impl Registry {
         let response = self.send(target, access, |http| http.post(url.clone()).header(CONTENT_LENGTH, 0)).await?;
         match response.status() {
             StatusCode::CREATED => Ok(UploadStart::Mounted),
-            StatusCode::ACCEPTED => upload_session(&response, &self.root(target)?).map(UploadStart::Session),
+            StatusCode::ACCEPTED => UploadSession::new(&response, &self.root(target)?).map(UploadStart::Session),
             status => Err(RegistryError::unexpected_status(status)),
         }
     }
 
+    /// Uploads a blob with one request, or in chunks if the registry does not accept that.
     async fn upload(
         &self,
         target: &Reference,
@@ -134,9 +142,28 @@ impl Registry {
         blob: &Descriptor,
         path: &Utf8Path,
     ) -> Result<(), RegistryError> {
-        let mut url = session.url;
-        url.query_pairs_mut().append_pair("digest", blob.digest().as_ref());
-        let timeout = Arc::new(IdleTimeout::for_upload());
+        match self.upload_whole(target, &session, blob, path).await {
+            Err(error) if may_accept_chunks(&error) => {}
+            result => return result,
+        }
+        // The state of the first session is unknown.
+        self.cancel_upload(target, &session).await;
+        match self.start_upload(target).await? {
+            UploadStart::Mounted => Ok(()),
+            UploadStart::Session(session) => self.upload_chunks(target, session, blob, path).await,
+        }
+    }
+
+    /// Uploads a blob with one request (distribution-spec, "POST then PUT").
+    async fn upload_whole(
+        &self,
+        target: &Reference,
+        session: &UploadSession,
+        blob: &Descriptor,
+        path: &Utf8Path,
+    ) -> Result<(), RegistryError> {
+        let url = session.finishing_url(blob);
+        let timeout = Arc::new(self.limits.upload(blob.size()));
         let read_error: Arc<Mutex<Option<io::Error>>> = Arc::default();
         let put = |http: &Client| {
             let upload = UploadBody {
@@ -145,27 +172,72 @@ impl Registry {
                 read_error: Arc::clone(&read_error),
             };
             http.put(url.clone())
-                .header(CONTENT_TYPE, "application/octet-stream")
+                .header(CONTENT_TYPE, OCTET_STREAM)
                 .header(CONTENT_LENGTH, blob.size())
                 .body(Body::wrap_stream(upload.stream(path, blob.size())))
         };
-        let response = if session.is_external {
-            let response = timeout.send(put(&self.client()?)).await;
-            match response {
-                Ok(response) => check_status(response).await,
-                Err(error) => Err(error),
-            }
-        } else {
-            self.send_within(&timeout, None, target, Access::Push, put).await
-        };
+        let response = self.send_upload(target, session, &timeout, put).await;
         // A read error also makes the request fail, but only `read_error` contains the reason.
         if let Some(error) = lock(&read_error).take() {
             return Err(RegistryError::Local(error.into()));
         }
-        match response?.status() {
-            StatusCode::CREATED => Ok(()),
-            status => Err(RegistryError::unexpected_status(status)),
+        // The specification requires status 201. Whether the blob was stored is checked later.
+        response.map(drop)
+    }
+
+    /// Uploads a blob with one request for each chunk (distribution-spec, "Pushing a blob in chunks").
+    async fn upload_chunks(
+        &self,
+        target: &Reference,
+        mut session: UploadSession,
+        blob: &Descriptor,
+        path: &Utf8Path,
+    ) -> Result<(), RegistryError> {
+        let root = self.root(target)?;
+        let mut file = fs_err::File::open(path).map_err(local)?;
+        let bar = self.bars.bytes("Pushing", &blob_label(target, blob), blob.size());
+        let mut chunk_size = ChunkSize::new(session.min_chunk);
+        let mut sent = 0;
+        while sent < blob.size() {
+            let mut chunk = Vec::new();
+            file.by_ref().take(chunk_size.bytes.min(blob.size() - sent)).read_to_end(&mut chunk).map_err(local)?;
+            if chunk.is_empty() {
+                let problem = format!("{path} has only {sent} bytes, expected {}", blob.size());
+                return Err(local(io::Error::new(io::ErrorKind::UnexpectedEof, problem)));
+            }
+            let end = sent + chunk.len() as u64;
+            let chunk = Bytes::from(chunk);
+            let patch = |http: &Client| {
+                http.patch(session.url.clone())
+                    .header(CONTENT_TYPE, OCTET_STREAM)
+                    .header(CONTENT_RANGE, format!("{sent}-{}", end - 1))
+                    .body(chunk.clone())
+            };
+            let started = Instant::now();
+            let response = self.send_upload(target, &session, &self.limits.upload(0), patch).await?;
+            bar.advance(chunk.len());
+            chunk_size.adapt(started.elapsed());
+            // The response contains the URL for the next chunk.
+            session = UploadSession::new(&response, &root)?;
+            sent = end;
         }
+        let url = session.finishing_url(blob);
+        let put = |http: &Client| http.put(url.clone()).header(CONTENT_LENGTH, 0);
+        self.send_upload(target, &session, &self.limits.upload(blob.size()), put).await.map(drop)
+    }
+
+    /// Sends a request of an upload, with credentials if the upload does not go to another server.
+    async fn send_upload(
+        &self,
+        target: &Reference,
+        session: &UploadSession,
+        timeout: &IdleTimeout,
+        request: impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<Response, RegistryError> {
+        if session.is_external {
+            return check_status(timeout.send(request(&self.client()?)).await?).await;
+        }
+        self.send_within(timeout, None, target, Access::Push, request).await
     }
 
     /// Cancels an upload. Ignores errors, because registries let abandoned uploads expire.
@@ -175,12 +247,21 @@ impl Registry {
         }
     }
 
-    /// Pushes a manifest or index by tag or by digest.
+    /// Pushes a manifest or index by digest.
     pub(crate) fn put_manifest(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
+        self.put(reference, bytes, descriptor, Patience::AfterPush)
+    }
+
+    /// Pushes a manifest or index by tag. Retries for longer than other requests, because other tags may have moved.
+    pub(crate) fn put_tag(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
+        self.put(reference, bytes, descriptor, Patience::Tag)
+    }
+
+    fn put(&self, reference: &str, bytes: &[u8], descriptor: &Descriptor, patience: Patience) -> Result<()> {
         let target = parse_reference(reference)?;
         let url = self.manifest_url(&target)?;
         let media_type = descriptor.media_type().to_string();
-        self.retry(reference, Access::Push, || async {
+        self.retry(reference, Access::Push, patience, || async {
             let put = |http: &Client| http.put(url.clone()).header(CONTENT_TYPE, &media_type).body(bytes.to_vec());
             self.send(&target, Access::Push, put).await?;
             Ok(())
@@ -188,14 +269,59 @@ impl Registry {
     }
 }
 
-/// Reads the upload URL from the `Location` header. The URL in the header may be relative to the request URL.
-fn upload_session(response: &Response, root: &Url) -> Result<UploadSession, RegistryError> {
-    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let url = location.and_then(|location| response.url().join(location).ok());
-    let url = url
-        .ok_or_else(|| RegistryError::Protocol("did not send a valid upload URL in the Location header".to_owned()))?;
-    let is_external = !is_same_server(&url, root);
-    Ok(UploadSession { url, is_external })
+const OCTET_STREAM: &str = "application/octet-stream";
+
+fn local(error: io::Error) -> RegistryError {
+    RegistryError::Local(error.into())
+}
+
+/// Reports whether an upload that failed as a single request may succeed in chunks: the registry does not support
+/// single requests, a proxy limits their size, or the connection is so slow that the upload seems to have stalled.
+fn may_accept_chunks(error: &RegistryError) -> bool {
+    matches!(error, RegistryError::Stalled) || matches!(error.status(), Some(400 | 405 | 411 | 413 | 415 | 416 | 501))
+}
+
+impl UploadSession {
+    /// Reads the upload URL from the `Location` header. The URL in the header may be relative to the request URL.
+    fn new(response: &Response, root: &Url) -> Result<UploadSession, RegistryError> {
+        let header = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let url = header(LOCATION).and_then(|location| response.url().join(location).ok()).ok_or_else(|| {
+            RegistryError::Protocol("did not send a valid upload URL in the Location header".to_owned())
+        })?;
+        let min_chunk = header(MIN_CHUNK).and_then(|size| size.parse().ok());
+        Ok(UploadSession { is_external: !is_same_server(&url, root), url, min_chunk })
+    }
+
+    /// Returns the URL of the request that ends the upload.
+    fn finishing_url(&self, blob: &Descriptor) -> Url {
+        let mut url = self.url.clone();
+        url.query_pairs_mut().append_pair("digest", blob.digest().as_ref());
+        url
+    }
+}
+
+/// The size of the next chunk of an upload: small at first, so that chunks get through slow connections and proxies
+/// that limit the size of requests, then larger if that is fast.
+struct ChunkSize {
+    bytes: u64,
+}
+
+impl ChunkSize {
+    const FIRST: u64 = 32 * 1024;
+    /// The default limit of nginx, which often runs in front of registries.
+    const MAX: u64 = 1 << 20;
+
+    /// Creates the size of the first chunk. `min` is the minimum that the registry requires.
+    fn new(min: Option<u64>) -> ChunkSize {
+        ChunkSize { bytes: min.unwrap_or_default().max(ChunkSize::FIRST) }
+    }
+
+    /// Adapts the size after the last chunk took this long.
+    fn adapt(&mut self, elapsed: Duration) {
+        if elapsed < Duration::from_secs(2) && self.bytes < ChunkSize::MAX {
+            self.bytes = (self.bytes * 2).min(ChunkSize::MAX);
+        }
+    }
 }
 
 /// The body of an upload. A new one is created each time the request is sent.
@@ -226,7 +352,7 @@ impl UploadBody {
     fn read_chunk(&self, file: &mut io::Result<io::Take<fs_err::File>>) -> io::Result<Vec<u8>> {
         let file = file.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
         let mut chunk = Vec::new();
-        file.take(CHUNK_SIZE).read_to_end(&mut chunk)?;
+        file.take(READ_SIZE).read_to_end(&mut chunk)?;
         self.bar.advance(chunk.len());
         // Detect the last chunk here, because the client stops polling after Content-Length bytes.
         if file.limit() == 0 {

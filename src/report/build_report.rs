@@ -81,7 +81,7 @@ pub(super) struct ImageReport {
 #[cfg_attr(test, schemars(rename = "Moved"))]
 pub(crate) struct TagOutcome {
     pub reference: String,
-    /// Digest before the run. Null if the tag did not exist.
+    /// Digest before the run. Null if the tag did not exist, or if the registry did not tell what it points to.
     pub from: Option<String>,
     /// Digest after the run.
     pub to: String,
@@ -90,8 +90,8 @@ pub(crate) struct TagOutcome {
 
 impl TagOutcome {
     /// Creates the outcome of a tag for an image whose index has the digest `new`.
-    pub(crate) fn new(tag_move: TagMove, new: &str) -> TagOutcome {
-        let from = tag_move.existing.map(|existing| existing.image.digest);
+    pub(crate) fn new(tag_move: &TagMove, new: &str) -> TagOutcome {
+        let from = tag_move.existing.target.image().map(|image| image.digest.clone());
         let change = match tag_move.decision {
             TagDecision::Create => TagChange::Created,
             TagDecision::Move => TagChange::Moved,
@@ -102,7 +102,7 @@ impl TagOutcome {
             TagChange::Created | TagChange::Moved => new.to_owned(),
             TagChange::Unchanged | TagChange::Kept => from.clone().unwrap_or_default(),
         };
-        TagOutcome { reference: tag_move.tag.reference, from, to, change }
+        TagOutcome { reference: tag_move.tag.reference.clone(), from, to, change }
     }
 
     /// Returns the reference and the digest of a tag that points to the published image.

@@ -16,7 +16,7 @@ use crate::oci::layer_scan::{self, ScannedLayer};
 use crate::oci::layout::blob_path;
 use crate::oci::rootfs;
 use crate::process::check_interrupt;
-use crate::registry::{Access, Registry};
+use crate::registry::{Access, Registry, StoredContent};
 
 /// A source of an image's blobs.
 pub(crate) enum Blobs<'a> {
@@ -170,10 +170,14 @@ impl Blobs<'_> {
         let cached = cache.known_layer(descriptor);
         if let (Some(cached), Blobs::Registry { registry, repository, .. }) = (&cached, self) {
             // The digest was verified when the layer was cached, but the registry must still have the layer.
-            if !registry.has_blob(repository, &digest, Access::Pull)? {
-                return Ok(LayerReading::missing(&digest));
+            match registry.find_blob(repository, &digest, Access::Pull)? {
+                StoredContent::Missing => return Ok(LayerReading::missing(&digest)),
+                StoredContent::Stored { size: Some(size) } => {
+                    let findings = compare(descriptor, size, &digest).into_iter().collect();
+                    return Ok(LayerReading { scanned: Some(cached.clone()), findings });
+                }
+                StoredContent::Stored { size: None } | StoredContent::Unknown => {}
             }
-            return Ok(LayerReading { scanned: Some(cached.clone()), findings: Vec::new() });
         }
         let Some(stream) = self.open(descriptor)? else { return Ok(LayerReading::missing(&digest)) };
         if let Some(cached) = cached {
@@ -199,7 +203,8 @@ impl Blobs<'_> {
     fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn Read>>> {
         match self {
             Blobs::Registry { registry, repository, cache } => {
-                if !registry.has_blob(repository, descriptor.digest().as_ref(), Access::Pull)? {
+                let found = registry.find_blob(repository, descriptor.digest().as_ref(), Access::Pull)?;
+                if found == StoredContent::Missing {
                     return Ok(None);
                 }
                 let mut file = cache.temporary()?;

@@ -1,19 +1,26 @@
 //! Checks after a push that the registry serves the pushed image.
 
-use std::collections::BTreeSet;
-
 use anyhow::Result;
+use indexmap::IndexMap;
+use oci_spec::image::Descriptor;
 
 use super::built_image::ImageDigests;
 use super::error::{CONCURRENT_PUSH_HINT, INSPECT_INDEX_HINT, image_failure};
 use super::planned_platforms::{check_config_platform, platform_entries};
+use crate::cli::ReadBack;
 use crate::plan::Image;
 use crate::platform::Platform;
-use crate::registry::{Access, Registry};
+use crate::registry::{Registry, StoredContent};
 use crate::threads::parallel;
 
 /// Checks that a registry serves the pushed image with its manifests, configs and layers. Called before any tag moves.
-pub(crate) fn check_pushed(image: &Image, repository: &str, pushed: &ImageDigests, registry: &Registry) -> Result<()> {
+pub(crate) fn check_pushed(
+    image: &Image,
+    repository: &str,
+    pushed: &ImageDigests,
+    read_back: ReadBack,
+    registry: &Registry,
+) -> Result<()> {
     let entries = if image.has_index {
         read_index(image, repository, pushed, registry)?
     } else {
@@ -22,17 +29,49 @@ pub(crate) fn check_pushed(image: &Image, repository: &str, pushed: &ImageDigest
     let layers = parallel(&entries, |(platform, digest)| {
         check_pushed_platform(image, repository, pushed, *platform, digest, registry)
     })?;
-    let layers: BTreeSet<String> = layers.into_iter().flatten().collect();
-    let layers: Vec<String> = layers.into_iter().collect();
-    parallel(&layers, |layer| {
-        if registry.has_blob(repository, layer, Access::Push)? {
-            return Ok(());
-        }
-        Err(image_failure(&image.name, format!("layer {layer} is missing from {repository}"))
-            .hint("the registry accepted the layer but did not store it: contact its operator")
-            .into())
-    })?;
+    let layers: IndexMap<String, Descriptor> =
+        layers.into_iter().flatten().map(|layer| (layer.digest().to_string(), layer)).collect();
+    let layers: Vec<Descriptor> = layers.into_values().collect();
+    parallel(&layers, |layer| check_layer(image, repository, layer, read_back, registry))?;
     Ok(())
+}
+
+/// Checks that a registry has stored a layer completely. Downloads it if the registry does not send its size.
+fn check_layer(
+    image: &Image,
+    repository: &str,
+    layer: &Descriptor,
+    read_back: ReadBack,
+    registry: &Registry,
+) -> Result<()> {
+    let digest = layer.digest().as_ref();
+    let stored = match read_back {
+        ReadBack::Size => registry.read_back_blob(repository, digest)?,
+        ReadBack::Full => StoredContent::Unknown,
+    };
+    let (size, actual_digest) = match stored {
+        StoredContent::Missing => {
+            return Err(image_failure(&image.name, format!("layer {digest} is missing from {repository}"))
+                .hint("the registry accepted the layer but did not store it: contact its operator")
+                .into());
+        }
+        StoredContent::Stored { size: Some(size) } => (size, digest.to_owned()),
+        StoredContent::Stored { size: None } | StoredContent::Unknown => {
+            let hash = registry.hash_blob(repository, layer)?;
+            (hash.size, format!("sha256:{}", hash.sha256))
+        }
+    };
+    if size == layer.size() && actual_digest == digest {
+        return Ok(());
+    }
+    let problem = if size == layer.size() {
+        format!("layer {digest} in {repository} is damaged: it has digest {actual_digest}")
+    } else {
+        format!("layer {digest} in {repository} is damaged: it has {size} bytes instead of {}", layer.size())
+    };
+    Err(image_failure(&image.name, problem)
+        .hint("delete the layer from the registry, or have its operator do that, and publish again")
+        .into())
 }
 
 /// Reads the pushed index, and returns the digest of each platform's manifest.
@@ -43,7 +82,7 @@ fn read_index(
     registry: &Registry,
 ) -> Result<Vec<(Platform, String)>> {
     let reference = format!("{repository}@{}", pushed.image);
-    let served = registry.fetch_manifest(&reference)?;
+    let served = registry.read_back_manifest(&reference)?;
     if !served.is_index() {
         let problem = format!("{reference} has media type {}, expected an image index", served.media_type);
         return Err(image_failure(&image.name, problem).hint(INSPECT_INDEX_HINT).into());
@@ -53,7 +92,7 @@ fn read_index(
     Ok(image.platforms.iter().map(|planned| planned.platform).zip(digests).collect())
 }
 
-/// Checks the manifest and config of one platform, and returns the digests of its layers.
+/// Checks the manifest and config of one platform, and returns its layers.
 fn check_pushed_platform(
     image: &Image,
     repository: &str,
@@ -61,26 +100,14 @@ fn check_pushed_platform(
     platform: Platform,
     digest: &str,
     registry: &Registry,
-) -> Result<Vec<String>> {
+) -> Result<Vec<Descriptor>> {
     let expected = pushed.platforms.get(&platform).map(String::as_str);
     if expected != Some(digest) {
         let expected = expected.unwrap_or("nothing");
         let problem = format!("{repository} serves {digest} for {platform}, but {expected} was built");
         return Err(image_failure(&image.name, problem).hint(CONCURRENT_PUSH_HINT).into());
     }
-    let manifest = registry.fetch_manifest(&format!("{repository}@{digest}"))?.manifest()?;
-    check_config_platform(image, platform, &registry.fetch_config(repository, &manifest)?)?;
-    Ok(manifest.layers().iter().map(|layer| layer.digest().to_string()).collect())
-}
-
-/// Checks that every tag, given as a reference, points to the expected digest.
-pub(crate) fn check_tags(image: &str, tags: &[(&str, &str)], registry: &Registry) -> Result<()> {
-    for (reference, expected) in tags {
-        let served = registry.fetch_manifest(reference)?.digest;
-        if served != *expected {
-            let problem = format!("{reference} points to {served}, but {expected} was pushed");
-            return Err(image_failure(image, problem).hint(CONCURRENT_PUSH_HINT).into());
-        }
-    }
-    Ok(())
+    let manifest = registry.read_back_manifest(&format!("{repository}@{digest}"))?.manifest()?;
+    check_config_platform(image, platform, &registry.read_back_config(repository, &manifest)?)?;
+    Ok(manifest.layers().clone())
 }

@@ -146,7 +146,13 @@ fn cached_layers_are_stable() {
     let scans = find_entry(&cache.path().join("cargo-multiarch"), "layers-");
     let layer = find_entry(&project.path().join("target/multiarch/+layers"), ".json");
     let heading = format!("# {}\n", scans.file_name().unwrap().display());
-    snapshot!(heading, read(&find_entry(&scans, "")), "# +layers\n", paths(&[read(&layer)]));
+    snapshot!(heading, record(&find_entry(&scans, "")), "# +layers\n", paths(&[record(&layer)]));
+}
+
+/// Returns the content of a cached record, whose first line is a checksum.
+fn record(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).unwrap();
+    serde_json::from_str(text.split_once('\n').unwrap().1).unwrap()
 }
 
 /// Returns the first entry in a directory with `part` in its name.

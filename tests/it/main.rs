@@ -47,6 +47,7 @@ mod plan;
 mod preflight;
 mod publish_stages;
 mod registry_quirks;
+mod reliability;
 mod reports;
 mod services;
 mod smoke_runs;

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::fs::{self, write_atomically};
+use crate::fs;
 use crate::oci::compression::Compression;
 use crate::oci::descriptor;
 use crate::oci::digest::{HashingWriter, hash_reader, hex};
 use crate::oci::layer::{Layer, LayerEntries, write_tar};
+use crate::oci::record::{read_record, write_record};
 use crate::threads::lock;
 use crate::ui::{Bar, Bars};
 
@@ -24,7 +25,7 @@ use crate::ui::{Bar, Bars};
 pub(crate) const GZIP_LEVEL: i32 = 3;
 
 /// Version of the store format. It is part of each key, so that layers in other formats are ignored.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// Age after which unused layers are removed.
 pub(crate) const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -38,7 +39,6 @@ pub(crate) struct LayerRecord {
     digest: String,
     size: u64,
     diff_id: String,
-    media_type: String,
 }
 
 /// A layer in the store.
@@ -101,22 +101,23 @@ impl LayerStore {
 
         let record_path = self.dir.join(format!("{key}.json"));
         let blob = self.dir.join(format!("{key}.blob"));
-        let existing = fs_err::read(&record_path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let (record, source) = match existing.filter(|record: &LayerRecord| record.matches(&blob)) {
+        let existing = read_record(&record_path).filter(|record: &LayerRecord| record.matches(&blob));
+        let (record, source) = match existing {
             Some(record) if state.is_compressed => (record, LayerSource::SameRun),
             Some(record) => (record, LayerSource::EarlierRun),
             None => {
                 fs_err::create_dir_all(&self.dir)?;
                 let bar = self.bars.bytes("Compressing", largest_file_name(entries), total_size(entries));
                 let record = write(entries, compression, level, &blob, &bar)?;
-                write_atomically(&record_path, &serde_json::to_vec(&record)?)?;
+                write_record(&record_path, &record)?;
                 state.is_compressed = true;
                 (record, LayerSource::Compressed)
             }
         };
         // Mark the layer as recently used, so that `prune` keeps it.
         filetime::set_file_mtime(&record_path, filetime::FileTime::now())?;
-        let descriptor = descriptor::descriptor(&record.media_type, &record.digest, record.size)?;
+        let media_type = media_type(compression);
+        let descriptor = descriptor::descriptor(media_type.as_ref(), &record.digest, record.size)?;
         Ok(StoredLayer { layer: Layer { descriptor, diff_id: record.diff_id, path: blob }, source })
     }
 
@@ -140,6 +141,13 @@ impl LayerStore {
         }
         let all = records.into_iter().map(|(_, record)| record).chain(others);
         Ok(all.filter(|path| !kept.contains(path)).try_for_each(fs_err::remove_file)?)
+    }
+}
+
+fn media_type(compression: Compression) -> MediaType {
+    match compression {
+        Compression::Gzip => MediaType::ImageLayerGzip,
+        Compression::Zstd => MediaType::ImageLayerZstd,
     }
 }
 
@@ -168,20 +176,20 @@ pub(crate) fn write(
     bar: &Bar,
 ) -> Result<LayerRecord> {
     let out = HashingWriter::new(BufWriter::new(fs::temporary_file(blob)?));
-    let (out, diff_id, media_type) = match compression {
+    let (out, diff_id) = match compression {
         Compression::Gzip => {
             let level = flate2::Compression::new(level.unsigned_abs());
             let tar = write_tar(entries, bar, HashingWriter::new(flate2::write::GzEncoder::new(out, level)))?;
             let diff_id = tar.digest();
-            (tar.to.finish()?, diff_id, MediaType::ImageLayerGzip)
+            (tar.to.finish()?, diff_id)
         }
         Compression::Zstd => {
             let tar = write_tar(entries, bar, HashingWriter::new(zstd::Encoder::new(out, level)?))?;
             let diff_id = tar.digest();
-            (tar.to.finish()?, diff_id, MediaType::ImageLayerZstd)
+            (tar.to.finish()?, diff_id)
         }
     };
-    let record = LayerRecord { digest: out.digest(), size: out.size, diff_id, media_type: media_type.to_string() };
+    let record = LayerRecord { digest: out.digest(), size: out.size, diff_id };
     let file = out.to.into_inner().map_err(io::IntoInnerError::into_error)?;
     fs::persist(file, blob)?;
     Ok(record)
@@ -242,6 +250,23 @@ mod tests {
             assert_eq!(found.collect::<Vec<_>>(), [(4, 0o1777, 3_000_000, 7), (244, 0o1777, 3_000_000, 7)]);
         }
         assert!(decompress(&b""[..], "application/vnd.example+gzip").unwrap().is_none());
+    }
+
+    #[test]
+    fn damaged_records_are_not_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let (store, entries) = (LayerStore::new(dir.join("store"), &Bars::default()), entries(dir));
+        let layer = store.layer(&entries, Compression::Gzip, None).unwrap().layer;
+        let record = layer.path.with_extension("json");
+        let intact = fs_err::read(&record).unwrap();
+        for position in 0..intact.len() {
+            let mut damaged = intact.clone();
+            damaged[position] ^= 1;
+            fs_err::write(&record, &damaged).unwrap();
+            let again = store.layer(&entries, Compression::Gzip, None).unwrap();
+            assert_eq!((&again.layer, again.source), (&layer, LayerSource::Compressed), "byte {position}");
+        }
     }
 
     #[test]

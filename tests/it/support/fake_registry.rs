@@ -96,6 +96,11 @@ impl FakeRegistry {
         self.stored.content().store_manifest(repo, reference, media_type, bytes)
     }
 
+    /// Replaces the bytes of a stored blob, as a damaged disk does.
+    pub fn damage_blob(&self, repo: &str, digest: &str, bytes: &[u8]) {
+        self.stored.content().blobs.insert(key(repo, digest), bytes.to_vec()).unwrap();
+    }
+
     /// Returns the tags of a repository, sorted.
     pub fn tags(&self, repo: &str) -> Vec<String> {
         let content = self.stored.content();
