@@ -11,7 +11,7 @@
 //! - `report`: formats the results of a run
 //!
 //! `commands` composes these stages, with one file per subcommand. The other modules do not depend on any stage:
-//! `registry`, `oci`, `elf`, `ui`, `fs`, `finding`, `platform`, `timings`, `process`, `shell`, `error` and `threads`.
+//! `registry`, `oci`, `host`, `elf`, `ui`, `fs`, `finding`, `platform`, `timings`, `process`, `shell`, `error` and `threads`.
 
 mod cli;
 mod commands;
@@ -22,6 +22,7 @@ mod elf;
 mod error;
 mod finding;
 mod fs;
+mod host;
 mod image;
 mod oci;
 mod plan;

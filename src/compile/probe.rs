@@ -14,9 +14,10 @@ use super::cross::Cross;
 use super::facts::{BuildFacts, Facts, HostTools, PathRemap, RustToolchain, RustflagsVariable, TargetFacts, UserEnv};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::{self, apt};
-use super::{CompileRequest, c_variable_names, cargo_tree, link_overrides, memory, zig_program};
+use super::{CompileRequest, c_variable_names, cargo_tree, link_overrides, zig_program};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure, message_with_causes};
+use crate::host;
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt, find_program};
 
@@ -45,7 +46,7 @@ pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
         tools: HostTools {
             zig: None,
             cross: find_cross(),
-            available_memory: memory::available(),
+            available_memory: host::memory::available(),
             missing_for_sysroots: apt::PROGRAMS.into_iter().find(|program| find_program(program).is_none()),
         },
         env: user_env(&config, &request.paths.root),

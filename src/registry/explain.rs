@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 use super::Access;
 use super::error::{ErrorResponse, RegistryError, causes};
 use crate::error::{Class, Failure};
+use crate::host::packages;
 
 /// The context of a failed request.
 pub(super) struct FailedRequest<'a> {
@@ -32,7 +33,7 @@ impl FailedRequest<'_> {
             RegistryError::Response(response) => self.explain_response(&response),
             RegistryError::HttpClient(error) => {
                 registry_failure(format!("cannot create the HTTP client: {}", root_cause(&error)))
-                    .hint("install the CA certificates: `apt-get install ca-certificates`")
+                    .hint(packages::CA_CERTIFICATES.install_hint())
             }
             RegistryError::Connection(error) if error.is_connect() && !error.is_timeout() => {
                 self.explain_unreachable(&error)

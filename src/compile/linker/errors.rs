@@ -3,6 +3,7 @@
 use crate::compile::facts::TargetFacts;
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
+use crate::host::packages;
 use crate::platform::Platform;
 
 /// Returns the error for a build without a usable linker, with hints for installing one. If `only` is set, hints are
@@ -16,7 +17,13 @@ pub(crate) fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>,
     }
     if let (true, Some(prefix)) = (gcc_helps, Platform::gcc_prefix(triple)) {
         let or = if zig_helps { "or " } else { "" };
-        failure = failure.hint(format!("{or}install a cross gcc: `apt-get install gcc-{}`", prefix.replace('_', "-")));
+        match packages::cross_compiler_hint("gcc", &prefix) {
+            Some(hint) => failure = failure.hint(format!("{or}{hint}")),
+            None if zig_helps => {}
+            None => {
+                failure = failure.hint(format!("put {prefix}-gcc and its C library on PATH, or set linker = \"zig\""));
+            }
+        }
     }
     if failure.hints().is_empty() {
         failure = failure.hint(

@@ -28,6 +28,7 @@ const LEVELS: &[&[&str]] = &[
     &["config"],
     &["registry"],
     &["oci"],
+    &["host"],
     &["elf", "ui", "fs"],
     &["finding", "platform", "timings", "process"],
     &["shell", "error", "threads"],
