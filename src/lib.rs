@@ -13,6 +13,8 @@
 //! `commands` composes these stages, with one file per subcommand. The other modules do not depend on any stage:
 //! `registry`, `oci`, `host`, `elf`, `ui`, `fs`, `finding`, `platform`, `timings`, `process`, `shell`, `error` and `threads`.
 
+#![cfg(unix)]
+
 mod cli;
 mod commands;
 mod compile;

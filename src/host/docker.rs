@@ -67,19 +67,14 @@ mod tests {
 
     #[test]
     fn starts_the_installed_product() {
-        let cannot_connect = |socket: &str| format!("Cannot connect to the Docker daemon at unix://{socket}. Is it up?");
+        let cannot_connect =
+            |socket: &str| format!("Cannot connect to the Docker daemon at unix://{socket}. Is it up?");
         for (os, socket, has_docker_desktop, installed, expected) in [
             (Os::Debian, "/var/run/docker.sock", false, "", "sudo systemctl start docker"),
             (Os::OtherLinux, "", false, "podman", "sudo systemctl start docker"),
             (Os::Alpine, "/var/run/docker.sock", false, "", "sudo rc-service docker start"),
             (Os::Fedora, "/run/user/1000/docker.sock", false, "", "systemctl --user start docker"),
-            (
-                Os::Debian,
-                "/home/me/.docker/desktop/docker.sock",
-                false,
-                "",
-                "systemctl --user start docker-desktop",
-            ),
+            (Os::Debian, "/home/me/.docker/desktop/docker.sock", false, "", "systemctl --user start docker-desktop"),
             (Os::MacOs, "/Users/me/.docker/run/docker.sock", true, "orb", "open -a Docker"),
             (Os::MacOs, "/Users/me/.orbstack/run/docker.sock", true, "", "orb start"),
             (Os::MacOs, "/Users/me/.colima/default/docker.sock", false, "", "colima start"),

@@ -7,6 +7,7 @@ pub(crate) mod check_features;
 pub(crate) mod check_names;
 pub(crate) mod ci_matrix;
 pub(crate) mod ci_tag;
+pub(crate) mod debian_mirror;
 pub(crate) mod git;
 pub(crate) mod git_tags;
 pub(crate) mod image_platform;
@@ -33,6 +34,7 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 
+use self::debian_mirror::Suite;
 use self::git_tags::{ComparedTag, Release};
 use crate::config::FileEntry;
 use crate::config::ca_certificates::CaSource;
@@ -92,7 +94,7 @@ impl Paths {
     }
 }
 
-/// Options passed to every cargo command of a run.
+/// Options for compiling that apply to the whole run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct CargoOptions {
     /// Whether to pass `--locked`.
@@ -102,6 +104,10 @@ pub(crate) struct CargoOptions {
     /// Value of `--jobs`.
     pub jobs: Option<u32>,
     pub auditable: Auditable,
+    /// Archives to fetch `sysroot-packages` from. Empty if they come from apt.
+    pub debian_mirror: Vec<Suite>,
+    /// The file with the keys of these archives.
+    pub debian_keyring: Option<Utf8PathBuf>,
 }
 
 /// Settings for all engines.

@@ -211,7 +211,7 @@ fn format_status(response: &ErrorResponse) -> String {
 }
 
 /// Returns the message of the innermost cause, which usually comes from the operating system.
-fn root_cause(error: &(dyn Error + 'static)) -> String {
+pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
     causes(error).last().map(|cause| cause.to_string().to_lowercase()).unwrap_or_default()
 }
 

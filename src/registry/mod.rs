@@ -5,6 +5,7 @@
 
 mod auth;
 mod credentials;
+mod download;
 mod error;
 mod explain;
 mod http;
@@ -14,6 +15,7 @@ mod push;
 mod scope;
 mod token;
 
+pub(crate) use download::{DownloadError, Downloader};
 pub(crate) use pull::FetchedManifest;
 pub(crate) use push::PushedBlob;
 pub(crate) use scope::Access;

@@ -242,7 +242,8 @@ fn no_daemon(errors: &str) -> Failure {
     let message = errors.trim_start_matches("ERROR: ").trim_start_matches("Error: ");
     let failure = Failure::new(Class::Engine, format!("docker reported an error: {}", message.trim()));
     if errors.contains("permission denied") {
-        failure.hint(format!("add yourself to the docker group: `{}`, then log in again", host::docker::group_command()))
+        failure
+            .hint(format!("add yourself to the docker group: `{}`, then log in again", host::docker::group_command()))
     } else {
         let failure = if std::env::var_os("DOCKER_HOST").is_some() {
             failure.hint("to use the default daemon instead of the one in DOCKER_HOST, run `unset DOCKER_HOST`")

@@ -42,7 +42,11 @@ pub(crate) fn check(
 /// Returns the platforms whose programs cannot run in containers on this machine. `host` is the machine's target
 /// triple.
 pub(crate) fn not_runnable(platforms: &[Platform], host: &str) -> Vec<Platform> {
-    platforms.iter().copied().filter(|platform| !platform.is_native_to(host) && !binfmt::is_emulated(*platform)).collect()
+    platforms
+        .iter()
+        .copied()
+        .filter(|platform| !platform.is_native_to(host) && !binfmt::is_emulated(*platform))
+        .collect()
 }
 
 /// Returns the command that registers QEMU handlers for `platforms` that also work in containers.

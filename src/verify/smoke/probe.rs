@@ -17,8 +17,7 @@ pub(crate) fn find_host(images: &[Image], ui: &Ui) -> Result<SmokeHost> {
     if images.iter().all(|image| image.smoke.is_none()) {
         return Ok(SmokeHost::default());
     }
-    let docker = load::docker_platform(ui)?
-        .map(|platform| DockerDaemon { platform, is_local: docker::is_local(ui) });
+    let docker = load::docker_platform(ui)?.map(|platform| DockerDaemon { platform, is_local: docker::is_local(ui) });
     let qemu = Platform::all().map(Platform::qemu_name);
     Ok(SmokeHost {
         platform: if IS_LINUX { newest_platform() } else { None },
