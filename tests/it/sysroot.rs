@@ -207,11 +207,16 @@ fn archive() -> BTreeMap<String, Vec<u8>> {
     );
     let by_hash = format!("/debian/dists/trixie/main/binary-{architecture}/by-hash/SHA256/{}", sha256(&packages));
     BTreeMap::from([
-        ("/debian/dists/trixie/Release".to_owned(), release.into_bytes()),
-        ("/debian/dists/trixie/Release.gpg".to_owned(), b"signature".to_vec()),
+        ("/debian/dists/trixie/InRelease".to_owned(), signed(&release)),
         (by_hash, packages),
         ("/debian/pool/ssl.deb".to_owned(), deb),
     ])
+}
+
+/// Returns a file with a cleartext signature, which the fake gpgv accepts or rejects.
+fn signed(text: &str) -> Vec<u8> {
+    let signature = "-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n";
+    format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{text}{signature}").into_bytes()
 }
 
 fn gzip(content: &[u8]) -> Vec<u8> {
@@ -257,11 +262,11 @@ fn packages_are_fetched_without_apt() {
     compile(&[]).stderr_has(&[&format!("Fetched libssl-dev 3.0-1 for {platform}")]);
     let dir = project.path().join("target/multiarch/+sysroot").join(triple);
     assert_eq!(std::fs::read_to_string(dir.join("usr/include/openssl/ssl.h")).unwrap(), "header\n");
-    assert_eq!(mirror.requests().len(), 4);
+    assert_eq!(mirror.requests().len(), 3);
     // The cache is enough to create the sysroot again.
     std::fs::remove_dir_all(&dir).unwrap();
     compile(&["--offline"]).stderr_has(&["Fetched libssl-dev"]);
-    assert_eq!(mirror.requests().len(), 4);
+    assert_eq!(mirror.requests().len(), 3);
     // A mirror is used even if apt is installed.
     let with_apt = apt("", "").program("gpgv", GOOD);
     std::fs::remove_dir_all(&dir).unwrap();
@@ -275,12 +280,15 @@ fn packages_are_fetched_without_apt() {
 fn files_of_a_mirror_are_verified() {
     let bad = "echo '[GNUPG:] BADSIG 1 Debian'; echo 'gpgv: BAD signature from \"Debian\"' >&2; exit 1";
     let unknown = "echo '[GNUPG:] NO_PUBKEY 1'; echo 'gpgv: Can'\\''t check signature: No public key' >&2; exit 2";
-    let release = |fields: &'static str| move |path: &str| path.ends_with("/Release").then(|| (200, fields.into()));
+    let release = |fields: &'static str| move |path: &str| path.ends_with("/InRelease").then(|| (200, signed(fields)));
     let run = |gpgv: &str, mirror: FakeRegistry, args: &[&str]| {
         let project = project();
-        let finished = compile_with_mirror(&project, &without_apt(gpgv), &mirror, args).fails(4).finish();
+        let run = compile_with_mirror(&project, &without_apt(gpgv), &mirror, args);
+        let finished = run.env("MULTIARCH_DEBIAN_KEYRING", "Cargo.toml").fails(4).finish();
         assert!(!project.path().join("target/multiarch/+sysroot").join(NATIVE[2]).exists());
-        errors(finished).replace(&mirror.host, "[mirror]")
+        errors(finished)
+            .replace(&mirror.host, "[mirror]")
+            .replace(&format!("binary-{}", NATIVE[1]), "binary-[architecture]")
     };
     let replaced = |name: &'static str| mirror(move |path| path.contains(name).then(|| (200, b"other".to_vec())));
     snapshot!(
@@ -289,9 +297,10 @@ fn files_of_a_mirror_are_verified() {
         run(GOOD, mirror(release("Suite: stable\nCodename: forky\n")), &[]),
         run(GOOD, mirror(release("Codename: trixie\nValid-Until: Thu, 01 Jan 2026 00:00:00 UTC\n")), &[]),
         run(GOOD, mirror(release("Codename: trixie\n")), &[]),
+        run(GOOD, replaced("/InRelease"), &[]),
         run(GOOD, mirror(|_| Some((404, Vec::new()))), &[]),
         run(GOOD, mirror(|_| Some((403, Vec::new()))), &[]),
-        run(GOOD, replaced("by-hash"), &[]).replace(&digest(&archive()["/debian/pool/ssl.deb"])[7..], "[sha256]"),
+        run(GOOD, replaced("by-hash"), &[]),
         run(GOOD, replaced("/pool/"), &[]),
         run(GOOD, mirror(|_| None), &["--offline"]),
     );

@@ -1,4 +1,4 @@
-//! Fetches packages from Debian archives without apt. Every file is verified: the signature of `Release`, the hash of the
+//! Fetches packages from Debian archives without apt. Every file is verified: the signature of `InRelease`, the hash of the
 //! package index that it lists, and the hashes of the packages in the index (Debian repository format).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use chrono::Utc;
 use super::packages::{self, DebianPackage};
 use super::release::{IndexFile, Release};
 use super::signature::{self, Verifier};
-use super::{deb, version};
+use super::{clearsigned, deb, version};
 use crate::compile::facts::Sysroot;
 use crate::error::{Class, Failure};
 use crate::fs::write_atomically;
@@ -79,34 +79,40 @@ impl<'a> Archive<'a> {
         Ok(archive)
     }
 
-    /// Returns a suite's `Release` file, with a verified signature.
+    /// Returns a suite's `Release` file, with a verified signature. `InRelease` contains both, so that they always match.
     fn release(&self, suite: &Suite, verifier: Verifier, keyring: &Utf8Path) -> Result<Release> {
         let cached = self.dir.join(format!("release-{}", sha256(suite.to_string().as_bytes())?));
-        let (file, signature) = (cached.with_extension("txt"), cached.with_extension("gpg"));
-        if !self.offline {
-            let content = self.get(&suite.url("Release"))?;
-            let signed = self.get(&suite.url("Release.gpg"))?;
-            let new = tempfile::tempdir_in(&self.dir)?;
-            let new = Utf8Path::from_path(new.path()).context("the cache's path is not valid UTF-8")?;
-            fs_err::write(new.join("Release"), &content)?;
-            fs_err::write(new.join("Release.gpg"), &signed)?;
-            let label = suite.url("Release");
-            signature::verify(verifier, keyring, &new.join("Release"), &new.join("Release.gpg"), &label, self.ui)?;
-            let release = Release::parse(&String::from_utf8_lossy(&content));
-            if let Some(problem) = release.problem(&suite.name, Utc::now()) {
-                return Err(Failure::new(Class::Toolchain, format!("{label} {problem}"))
-                    .hint("check debian-mirror: the mirror may be out of date, or the suite misspelled")
-                    .into());
-            }
-            write_atomically(&file, &content)?;
-            write_atomically(&signature, &signed)?;
-            return Ok(release);
+        let url = suite.url("InRelease");
+        if self.offline {
+            let content = fs_err::read_to_string(&cached);
+            let content = content.map_err(|_| self.not_fetched(&format!("the package lists of {suite}")))?;
+            return Ok(Release::parse(&self.verified(&content, &url, verifier, keyring)?));
         }
-        if !file.is_file() || !signature.is_file() {
-            return Err(self.not_fetched(&format!("the package lists of {suite}")));
+        let content = self.get(&url)?;
+        let release = Release::parse(&self.verified(&String::from_utf8_lossy(&content), &url, verifier, keyring)?);
+        if let Some(problem) = release.problem(&suite.name, Utc::now()) {
+            return Err(Failure::new(Class::Toolchain, format!("{url} {problem}"))
+                .hint("check debian-mirror: the mirror may be out of date, or the suite misspelled")
+                .into());
         }
-        signature::verify(verifier, keyring, &file, &signature, file.as_str(), self.ui)?;
-        Ok(Release::parse(&fs_err::read_to_string(&file)?))
+        write_atomically(&cached, &content)?;
+        Ok(release)
+    }
+
+    /// Returns the signed text of a file with a cleartext signature.
+    fn verified(&self, content: &str, url: &str, verifier: Verifier, keyring: &Utf8Path) -> Result<String> {
+        let Some(signed) = clearsigned::split(content) else {
+            return Err(Failure::new(Class::Toolchain, format!("{url} is not a signed file"))
+                .hint("check debian-mirror: the server may have returned a page instead of the file")
+                .into());
+        };
+        let dir = tempfile::tempdir_in(&self.dir)?;
+        let dir = Utf8Path::from_path(dir.path()).context("the cache's path is not valid UTF-8")?;
+        let (file, signature) = (dir.join("Release"), dir.join("Release.gpg"));
+        fs_err::write(&file, &signed.text)?;
+        fs_err::write(&signature, &signed.signature)?;
+        signature::verify(verifier, keyring, &file, &signature, url, self.ui)?;
+        Ok(signed.text)
     }
 
     fn add_packages(&mut self, suite: &Suite, release: &Release) -> Result<()> {

@@ -3,6 +3,7 @@
 
 pub(crate) mod apt;
 mod archive;
+mod clearsigned;
 mod deb;
 pub(crate) mod fetch;
 pub(crate) mod packages;
