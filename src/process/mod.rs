@@ -257,22 +257,14 @@ pub(crate) fn was_killed(status: ExitStatus) -> bool {
 
 /// Masks secret values in an argument that may contain comma-separated `name=value` pairs.
 pub(crate) fn without_secrets(arg: &str) -> String {
-    arg.split(',').map(mask_secret).collect::<Vec<_>>().join(",")
-}
-
-/// Masks the value in a part of an argument, if its name is that of a secret. A function instead of a closure, because
-/// rustc's trait resolution overflows on macOS otherwise (E0275).
-fn mask_secret(part: &str) -> String {
-    match part.match_indices('=').map(|(at, _)| at).find(|at| ends_with_secret_name(&part[..*at])) {
-        Some(at) => format!("{}…", &part[..=at]),
-        None => part.to_owned(),
-    }
-}
-
-/// Reports whether the last name in `text` is that of a secret.
-fn ends_with_secret_name(text: &str) -> bool {
-    let is_separator = |c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c));
-    text.rsplit(is_separator).next().is_some_and(is_secret)
+    let part = |part: &str| {
+        let secret = part.match_indices('=').map(|(at, _)| at).find(|at| {
+            let name = part[..*at].rsplit(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c))).next();
+            name.is_some_and(is_secret)
+        });
+        secret.map_or_else(|| part.to_owned(), |at| format!("{}…", &part[..=at]))
+    };
+    arg.split(',').map(part).collect::<Vec<_>>().join(",")
 }
 
 /// Reports whether a variable with this name probably contains a secret that must not be printed.
