@@ -33,8 +33,8 @@ fn start_command_for(
         return command;
     }
     match os {
-        Os::MacOs if error.contains("/.docker/run/") || has_docker_desktop => "open -a Docker",
-        Os::MacOs => PROGRAMS.iter().find(|(name, _)| is_installed(name)).map_or("open -a Docker", |(_, start)| start),
+        Os::Mac if error.contains("/.docker/run/") || has_docker_desktop => "open -a Docker",
+        Os::Mac => PROGRAMS.iter().find(|(name, _)| is_installed(name)).map_or("open -a Docker", |(_, start)| start),
         // The socket of a rootless daemon.
         _ if error.contains("/run/user/") => "systemctl --user start docker",
         Os::Alpine => "sudo rc-service docker start",
@@ -75,21 +75,21 @@ mod tests {
             (Os::Alpine, "/var/run/docker.sock", false, "", "sudo rc-service docker start"),
             (Os::Fedora, "/run/user/1000/docker.sock", false, "", "systemctl --user start docker"),
             (Os::Debian, "/home/me/.docker/desktop/docker.sock", false, "", "systemctl --user start docker-desktop"),
-            (Os::MacOs, "/Users/me/.docker/run/docker.sock", true, "orb", "open -a Docker"),
-            (Os::MacOs, "/Users/me/.orbstack/run/docker.sock", true, "", "orb start"),
-            (Os::MacOs, "/Users/me/.colima/default/docker.sock", false, "", "colima start"),
-            (Os::MacOs, "/Users/me/.rd/docker.sock", false, "", "open -a 'Rancher Desktop'"),
+            (Os::Mac, "/Users/me/.docker/run/docker.sock", true, "orb", "open -a Docker"),
+            (Os::Mac, "/Users/me/.orbstack/run/docker.sock", true, "", "orb start"),
+            (Os::Mac, "/Users/me/.colima/default/docker.sock", false, "", "colima start"),
+            (Os::Mac, "/Users/me/.rd/docker.sock", false, "", "open -a 'Rancher Desktop'"),
             (
-                Os::MacOs,
+                Os::Mac,
                 "/Users/me/.local/share/containers/podman/machine/podman.sock",
                 false,
                 "",
                 "podman machine start",
             ),
-            (Os::MacOs, "/var/run/docker.sock", true, "podman", "open -a Docker"),
-            (Os::MacOs, "/var/run/docker.sock", false, "podman", "podman machine start"),
-            (Os::MacOs, "", false, "orb", "orb start"),
-            (Os::MacOs, "", false, "", "open -a Docker"),
+            (Os::Mac, "/var/run/docker.sock", true, "podman", "open -a Docker"),
+            (Os::Mac, "/var/run/docker.sock", false, "podman", "podman machine start"),
+            (Os::Mac, "", false, "orb", "orb start"),
+            (Os::Mac, "", false, "", "open -a Docker"),
         ] {
             let found = start_command_for(os, &cannot_connect(socket), has_docker_desktop, |name| name == installed);
             assert_eq!(found, expected, "{os:?} {socket} {installed}");

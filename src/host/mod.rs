@@ -16,7 +16,7 @@ pub(crate) const IS_LINUX: bool = cfg!(target_os = "linux");
 /// The operating system, as far as hints depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Os {
-    MacOs,
+    Mac,
     /// Debian, Ubuntu and their derivatives.
     Debian,
     /// Fedora, RHEL and their derivatives.
@@ -33,10 +33,10 @@ pub(crate) fn os() -> Os {
             return Os::Debian;
         }
         if let Ok(os_release) = std::env::var("MULTIARCH_TEST_OS_RELEASE") {
-            return if os_release == "macos" { Os::MacOs } else { from_os_release(&os_release) };
+            return if os_release == "macos" { Os::Mac } else { from_os_release(&os_release) };
         }
         if cfg!(target_os = "macos") {
-            return Os::MacOs;
+            return Os::Mac;
         }
         let files = ["/etc/os-release", "/usr/lib/os-release"];
         let os_release = files.iter().find_map(|file| fs_err::read_to_string(file).ok());
@@ -48,7 +48,7 @@ pub(crate) fn os() -> Os {
 /// Returns the command that synchronizes the clock with a time server.
 pub(crate) fn clock_command() -> &'static str {
     match os() {
-        Os::MacOs => "sudo systemsetup -setusingnetworktime on",
+        Os::Mac => "sudo systemsetup -setusingnetworktime on",
         Os::Alpine => "sudo rc-service chronyd restart",
         Os::Debian | Os::Fedora | Os::OtherLinux => "sudo timedatectl set-ntp true",
     }

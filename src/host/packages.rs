@@ -58,7 +58,7 @@ impl Tool {
     fn install_command_for(&self, os: Os) -> Option<String> {
         let with = |manager: &str, packages: Option<&str>| Some(format!("{manager} {}", packages?));
         match os {
-            Os::MacOs => self.macos.map(str::to_owned),
+            Os::Mac => self.macos.map(str::to_owned),
             Os::Debian => with("apt-get install", self.apt),
             Os::Fedora => with("dnf install", self.dnf),
             Os::Alpine => with("apk add", self.apk),
@@ -119,7 +119,7 @@ mod tests {
             ),
             (QEMU, [Some("apt-get install qemu-user-static"), Some("dnf install qemu-user-static"), None, None, None]),
         ] {
-            let systems = [Os::Debian, Os::Fedora, Os::Alpine, Os::MacOs, Os::OtherLinux];
+            let systems = [Os::Debian, Os::Fedora, Os::Alpine, Os::Mac, Os::OtherLinux];
             let commands = systems.map(|os| tool.install_command_for(os));
             assert_eq!(commands.each_ref().map(Option::as_deref), expected, "{}", tool.name);
         }
@@ -129,7 +129,7 @@ mod tests {
     fn only_debian_packages_cross_compilers() {
         let hint = |os| cross_compiler_hint_for(os, "gcc", "x86_64-linux-gnu");
         assert_eq!(hint(Os::Debian).unwrap(), "install a cross gcc: `apt-get install gcc-x86-64-linux-gnu`");
-        for os in [Os::Fedora, Os::Alpine, Os::MacOs, Os::OtherLinux] {
+        for os in [Os::Fedora, Os::Alpine, Os::Mac, Os::OtherLinux] {
             assert_eq!(hint(os), None, "{os:?}");
             assert!(!library_hint_for(os, "libssl-dev").contains("apt-get"), "{os:?}");
         }

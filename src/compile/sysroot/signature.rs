@@ -92,7 +92,8 @@ pub(crate) fn verify(
         return Ok(());
     }
     let lines = || output.stderr.lines().map(|line| line.trim_start_matches("gpgv: ").trim());
-    let reason = lines().find(|line| line.contains("BAD") || line.contains("No public key")).or_else(|| lines().last());
+    let reason =
+        lines().find(|line| line.contains("BAD") || line.contains("No public key")).or_else(|| lines().next_back());
     Err(Failure::new(
         Class::Toolchain,
         format!("{label} has no valid signature by a key in {keyring}: {}", reason.unwrap_or("no signature found")),

@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn errors_explain_what_to_set_or_install() {
-        for (os, names_apt) in [(Os::Debian, true), (Os::MacOs, false), (Os::Fedora, false)] {
+        for (os, names_apt) in [(Os::Debian, true), (Os::Mac, false), (Os::Fedora, false)] {
             let failure = MissingSource::Apt("apt-get").failure("x", "libssl-dev", os);
             let hints = failure.hints().join("\n");
             assert!(hints.contains("debian-mirror = \"https://mirror.example/debian trixie\""), "{hints}");
