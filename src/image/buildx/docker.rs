@@ -166,8 +166,10 @@ impl DockerStatus {
         if self.installed {
             return Ok(());
         }
-        Err(Failure::new(Class::Engine, "docker is not installed")
-            .hint("install Docker Engine with buildx: https://docs.docker.com/engine/install/"))
+        Err(Failure::new(Class::Engine, "docker is not installed").hint(match host::os() {
+            Os::Mac => "install Docker Desktop or OrbStack: `brew install --cask docker-desktop`",
+            _ => "install Docker Engine with buildx: https://docs.docker.com/engine/install/",
+        }))
     }
 
     pub(crate) fn check_buildx(&self) -> Result<(), Failure> {
