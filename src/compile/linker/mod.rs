@@ -7,7 +7,7 @@ pub(crate) mod system_library_check;
 pub(crate) mod types;
 pub(crate) mod zig_args;
 
-use self::errors::{no_c_compiler, no_linker};
+use self::errors::{no_c_compiler, no_linker, no_sysroot_source};
 use self::requested::requested;
 use self::types::{Linker, LinkerSelection};
 use super::facts::{BuildFacts, HostTools, RustToolchain};
@@ -99,7 +99,7 @@ fn check_sysroot_packages(build: &BuildFacts<'_>, tools: &HostTools) -> Result<(
             .hint("install the packages in the container with `pre-build` in Cross.toml, or use another linker"));
     }
     if let SysrootSource::None(missing) = tools.sysroot_source {
-        return Err(missing.failure(triple, &build.settings.sysroot_packages.join(", "), host::os()));
+        return Err(no_sysroot_source(triple, &build.settings.sysroot_packages.join(", "), missing, host::os()));
     }
     Ok(())
 }

@@ -1,10 +1,6 @@
 //! Chooses where the packages of sysroots come from: this machine's apt, or a Debian archive.
 
-use super::signature::{self, Verifier};
-use crate::compile::linker::errors::sysroot_by_hand;
-use crate::error::{Class, Failure};
-use crate::host::Os;
-use crate::plan::debian_mirror;
+use super::signature::Verifier;
 
 /// Where the packages of sysroots come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,23 +37,6 @@ impl SysrootSource {
     }
 }
 
-impl MissingSource {
-    /// Returns the error for a target whose `packages` cannot be fetched.
-    pub(crate) fn failure(self, triple: &str, packages: &str, os: Os) -> Failure {
-        let fetching = format!("{triple}: fetching {packages}");
-        let program = match self {
-            MissingSource::Verifier => return signature::no_verifier(&fetching).hint(sysroot_by_hand(triple)),
-            MissingSource::Apt(program) => program,
-        };
-        let message = format!("{fetching} requires {program}, which is not installed, or a Debian mirror");
-        let failure = Failure::new(Class::Toolchain, message)
-            .hint(format!("set the mirror and the Debian release: debian-mirror = \"{}\"", debian_mirror::EXAMPLE));
-        let failure =
-            if os == Os::Debian { failure.hint("or install apt: `apt-get install apt dpkg`") } else { failure };
-        failure.hint(sysroot_by_hand(triple))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,16 +53,6 @@ mod tests {
             (false, gpgv, Some("apt-get"), SysrootSource::None(MissingSource::Apt("apt-get"))),
         ] {
             assert_eq!(SysrootSource::choose(has_mirror, verifier, missing), expected);
-        }
-    }
-
-    #[test]
-    fn errors_explain_what_to_set_or_install() {
-        for (os, names_apt) in [(Os::Debian, true), (Os::Mac, false), (Os::Fedora, false)] {
-            let failure = MissingSource::Apt("apt-get").failure("x", "libssl-dev", os);
-            let hints = failure.hints().join("\n");
-            assert!(hints.contains("debian-mirror = \"https://mirror.example/debian trixie\""), "{hints}");
-            assert_eq!(hints.contains("apt-get install"), names_apt, "{hints}");
         }
     }
 }
