@@ -42,6 +42,14 @@ lint:
     cargo clippy --all-targets -- -D warnings
     shellcheck scripts/* .ci/run examples/workspace/docker/entrypoint.sh
 
+# Run clippy for every supported host, or only for TRIPLES
+check-hosts *TRIPLES:
+    scripts/check-hosts {{ TRIPLES }}
+
+# Compile with the oldest supported Rust version
+check-msrv:
+    scripts/check-msrv
+
 # Build the API documentation
 docs *ARGS:
     cargo doc --no-deps --document-private-items {{ ARGS }}

@@ -11,7 +11,10 @@
 //! - `report`: formats the results of a run
 //!
 //! `commands` composes these stages, with one file per subcommand. The other modules do not depend on any stage:
-//! `registry`, `credentials`, `secrets`, `oci`, `elf`, `ui`, `fs`, `finding`, `platform`, `timings`, `process`, `shell`, `error` and `threads`.
+//! `registry`, `credentials`, `secrets`, `oci`, `host`, `elf`, `ui`, `fs`, `finding`, `platform`, `timings`, `process`,
+//! `shell`, `error` and `threads`.
+
+#![cfg(unix)]
 
 mod cli;
 mod commands;
@@ -23,6 +26,7 @@ mod elf;
 mod error;
 mod finding;
 mod fs;
+mod host;
 mod image;
 mod oci;
 mod plan;

@@ -3,7 +3,6 @@
 
 use std::ffi::{OsStr, OsString};
 
-use camino::Utf8PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, Error, FromArgMatches};
@@ -118,14 +117,6 @@ fn check_smoke_value(command: &Command, matches: &ArgMatches, args: &[OsString])
          hint: to pass {value} to the image, use `--smoke={value}`\n"
     );
     Err(Error::raw(ErrorKind::ValueValidation, message))
-}
-
-/// Returns this program's subdirectory of the user's cache directory.
-pub(crate) fn cache_dir() -> Option<Utf8PathBuf> {
-    let home =
-        std::env::var("HOME").ok().filter(|home| !home.is_empty()).map(|home| Utf8PathBuf::from(home).join(".cache"));
-    let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| dir.starts_with('/')).map(Utf8PathBuf::from).or(home);
-    Some(cache?.join("cargo-multiarch"))
 }
 
 /// Prefix of this program's environment variables.

@@ -152,6 +152,27 @@ pub(crate) struct SettingsArgs {
     /// Path to Cargo.toml
     #[arg(long, value_name = "PATH", help_heading = "Manifest")]
     manifest_path: Option<Utf8PathBuf>,
+    /// Fetch sysroot-packages from this Debian archive, such as "https://mirror.example/debian trixie"
+    #[arg(
+        long,
+        value_name = "URL SUITE",
+        value_delimiter = ',',
+        env = "MULTIARCH_DEBIAN_MIRROR",
+        hide_env_values = true,
+        hide_short_help = true,
+        help_heading = "Compilation"
+    )]
+    debian_mirror: Vec<String>,
+    /// File with the OpenPGP keys of the Debian archive [default: Debian's keys]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "MULTIARCH_DEBIAN_KEYRING",
+        hide_env_values = true,
+        hide_short_help = true,
+        help_heading = "Compilation"
+    )]
+    debian_keyring: Option<String>,
     /// Number of parallel jobs
     #[arg(
         short,
@@ -283,6 +304,8 @@ impl SettingsArgs {
             all_features: self.all_features.then_some(true),
             no_default_features: self.no_default_features.then_some(true),
             bins: non_empty(&self.bins),
+            debian_mirror: non_empty(&texts(&self.debian_mirror)).map(OneOrMany::Many),
+            debian_keyring: text(&self.debian_keyring).map(|path| with_absolute_path(&path)),
             locked,
             engine: self.engine,
             insecure_registries: non_empty(&texts(&self.insecure_registries)),
@@ -305,6 +328,10 @@ impl SettingsArgs {
     pub(crate) fn request(&self) -> PlanRequest {
         PlanRequest { offline: self.offline, jobs: self.jobs, ..PlanRequest::default() }
     }
+}
+
+fn with_absolute_path(path: &str) -> String {
+    std::env::current_dir().unwrap_or_default().join(path).display().to_string()
 }
 
 /// Makes the paths in buildx's cache and secret options absolute, because buildx runs in the workspace directory.

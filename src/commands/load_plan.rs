@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use crate::cli::{SettingsArgs, environment};
 use crate::error::{Class, Failure};
 use crate::fs;
+use crate::host::cache_dir::cache_dir;
 use crate::plan::{self, ConfigSources, Output, Paths, Plan, PlanRequest, Workspace, check_features, ci_tag};
 use crate::timings::Phase;
 use crate::ui::Ui;
@@ -19,7 +20,7 @@ pub(crate) fn load_plan(args: &SettingsArgs, request: PlanRequest) -> Result<Pla
     let sources = ConfigSources::load(&workspace, args.config())?;
     let workspace = plan::select_packages(workspace, &selection.packages, &sources)?;
     let source_date_epoch = source_date_epoch()?;
-    let cache_dir = environment::cache_dir().unwrap_or_else(|| workspace.target_dir.join("cargo-multiarch"));
+    let cache_dir = cache_dir().unwrap_or_else(|| workspace.target_dir.join("cargo-multiarch"));
     // Files written by this run must not count as uncommitted changes.
     let outputs = request.outputs.iter().map(Output::path);
     let written = request.artifacts.iter().chain(&request.written_files).map(Utf8PathBuf::as_path).chain(outputs);

@@ -8,6 +8,7 @@ use crate::cli::{MessageFormat, VerifyArgs, environment};
 use crate::credentials::CredentialSources;
 use crate::error::{self, Class, Failure, message_with_causes};
 use crate::finding::Finding;
+use crate::host::cache_dir::cache_dir;
 use crate::oci::cache::Cache;
 use crate::oci::digest::shorten_reference;
 use crate::oci::transport::ImageLocation;
@@ -36,7 +37,7 @@ pub(crate) fn verify(args: &VerifyArgs, ui: &Ui) -> Result<()> {
         None => registry,
     };
     // If there is no per-user cache directory, use a temporary one, because other users could write to a shared one.
-    let user_cache = environment::cache_dir();
+    let user_cache = cache_dir();
     let temporary = user_cache.is_none().then(tempfile::tempdir).transpose()?;
     let temporary = temporary.as_ref().and_then(|dir| Utf8Path::from_path(dir.path()));
     let cache =

@@ -1,6 +1,8 @@
 //! Lists system libraries with the Debian packages that contain them and the crate features that build them from
 //! source.
 
+use crate::host::packages;
+
 /// A C library that crates link against.
 #[derive(Debug)]
 pub(crate) struct PackagedLibrary {
@@ -27,7 +29,7 @@ impl PackagedLibrary {
             .map(|line| format!("build the library from source: add `{line}` to the dependencies in Cargo.toml"));
         let or = if vendored.is_some() { "or " } else { "" };
         let packaged = if is_host {
-            format!("{or}install the Debian package: `apt-get install {package}`")
+            format!("{or}{}", packages::library_hint(package))
         } else if is_musl {
             format!(
                 "{or}use glibc, because Debian has no packages for musl: set libc = \"gnu\" and \

@@ -9,6 +9,7 @@ use camino::Utf8PathBuf;
 use super::c_variable_names;
 use super::cross::Cross;
 use super::dependency_summary::DependencySummary;
+use super::sysroot::source::SysrootSource;
 use super::zig_program::ZigProgram;
 use crate::plan::BuildSettings;
 use crate::platform::Platform;
@@ -68,8 +69,7 @@ pub(crate) struct HostTools {
     pub cross: Option<Cross>,
     /// The memory in bytes that programs can allocate without swapping, if known. Respects the limits of the container.
     pub available_memory: Option<u64>,
-    /// A program that is required for creating sysroots but is not installed.
-    pub missing_for_sysroots: Option<&'static str>,
+    pub sysroot_source: SysrootSource,
 }
 
 /// The user's settings in the environment and in cargo's configuration.

@@ -13,10 +13,13 @@ use cargo_metadata::cargo_platform::Cfg;
 use super::cross::Cross;
 use super::facts::{BuildFacts, Facts, HostTools, PathRemap, RustToolchain, RustflagsVariable, TargetFacts, UserEnv};
 use super::requirement::{Problem, Requirement};
+use super::sysroot::signature::Verifier;
+use super::sysroot::source::SysrootSource;
 use super::sysroot::{self, apt};
-use super::{CompileRequest, c_variable_names, cargo_tree, link_overrides, memory, zig_program};
+use super::{CompileRequest, c_variable_names, cargo_tree, link_overrides, zig_program};
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure, message_with_causes};
+use crate::host;
 use crate::platform::Platform;
 use crate::process::{Cmd, check_interrupt, find_program};
 
@@ -45,8 +48,8 @@ pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
         tools: HostTools {
             zig: None,
             cross: find_cross(),
-            available_memory: memory::available(),
-            missing_for_sysroots: apt::PROGRAMS.into_iter().find(|program| find_program(program).is_none()),
+            available_memory: host::memory::available(),
+            sysroot_source: sysroot_source(request),
         },
         env: user_env(&config, &request.paths.root),
         targets: BTreeMap::new(),
@@ -98,6 +101,13 @@ fn rust_toolchain(config: &Config) -> Result<RustToolchain> {
         rust_src: None,
         has_auditable: has_auditable(),
     })
+}
+
+/// Chooses the source of sysroots, which matters only if a build requests packages.
+fn sysroot_source(request: &CompileRequest) -> SysrootSource {
+    let missing_apt_program = apt::PROGRAMS.into_iter().find(|program| find_program(program).is_none());
+    let has_mirror = !request.options.debian_mirror.is_empty();
+    SysrootSource::choose(has_mirror, Verifier::find(), missing_apt_program)
 }
 
 fn user_env(config: &Config, root: &Utf8Path) -> UserEnv {

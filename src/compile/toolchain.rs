@@ -15,7 +15,7 @@ use super::linker::{self, known_issue_check, system_library_check};
 use super::memory::{self, MemoryUse};
 use super::probe::{self, Probed};
 use super::requirement::{Problem, Requirement};
-use super::sysroot::apt;
+use super::sysroot::fetch::Fetcher;
 use super::zig_program::ZigProgram;
 use super::{CompileRequest, c_env_files, std_library, target_cpu};
 use crate::elf::linking::SymbolKind;
@@ -75,7 +75,8 @@ impl Toolchain {
         let toolchain = self.install_std(ui)?;
         toolchain.notes.iter().for_each(|note| ui.note(note));
         let CompileRequest { paths, options, .. } = &toolchain.request;
-        apt::fetch(&toolchain.facts.sysroots, &paths.cache_dir, options.offline, ui)?;
+        let source = toolchain.facts.tools.sysroot_source;
+        Fetcher { source, cache_dir: &paths.cache_dir, options, ui }.fetch(&toolchain.facts.sysroots)?;
         Ok(toolchain)
     }
 

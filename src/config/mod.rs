@@ -141,6 +141,13 @@ pub(crate) struct Config {
     /// Copy the shared libraries from `sysroot-packages` that the binaries load and the base lacks into
     /// `/usr/lib/<architecture>-linux-gnu`, as in Debian.
     pub copy_libraries: Option<bool>,
+    /// Debian archive and suites to fetch `sysroot-packages` from, such as `"https://mirror.example/debian trixie"`.
+    #[cfg_attr(test, schemars(extend("x-default" = "this machine's apt sources")))]
+    #[cfg_attr(test, schemars(with = "Option<crate::config::schema_fragments::DebianMirror>"))]
+    pub debian_mirror: Option<OneOrMany>,
+    /// File with the OpenPGP keys of `debian-mirror`, relative to the workspace directory.
+    #[cfg_attr(test, schemars(extend("x-default" = "Debian's keys")))]
+    pub debian_keyring: Option<String>,
     /// Linker to use.
     #[cfg_attr(test, schemars(extend("x-default" = "chosen automatically")))]
     pub linker: Option<LinkerChoice>,
@@ -334,7 +341,7 @@ impl Config {
         }
         fields! {
             replace: registry platforms tags index immutable_tags allow_tag_mismatch bins base template files directories ca_certificates timezones entrypoint cmd expose volumes user workdir stop_signal
-                healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages copy_libraries linker glibc build_std auditable locked
+                healthcheck target libc profile features all_features no_default_features rustflags sysroot_packages copy_libraries debian_mirror debian_keyring linker glibc build_std auditable locked
                 engine insecure_registries compression compression_level builder cache_from cache_to provenance sbom secrets buildx_args
                 allow deny_needed static_only non_root_only max_size require_labels require_annotations smoke;
             merge: capabilities env labels annotations build_env build_args;

@@ -39,6 +39,18 @@ pub(crate) enum Size {
     Text(#[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?\s*([kKmMgGtTpPeE][iI]?)?[bB]?$"))] String),
 }
 
+/// One or several Debian archives, each with suites.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+#[serde(untagged)]
+pub(crate) enum DebianMirror {
+    One(#[schemars(regex(pattern = DEBIAN_MIRROR))] String),
+    Many(#[schemars(inner(regex(pattern = DEBIAN_MIRROR)))] Vec<String>),
+}
+
+/// Pattern for values that `plan::debian_mirror` accepts.
+const DEBIAN_MIRROR: &str = r"^https?://[^@\s/]+(/\S*)?(\s+[A-Za-z0-9][A-Za-z0-9._/-]*)+$";
+
 /// Removes null from a schema, since TOML has no null. Also removes defaults that only mean that a key is unset.
 pub(crate) fn without_null(schema: &mut Schema) {
     let Some(schema) = schema.as_object_mut() else { return };

@@ -16,7 +16,8 @@ pub(crate) enum Scope {
 }
 
 /// Keys that can only be set for the whole workspace.
-const WORKSPACE_KEYS: [&str; 5] = ["allow-tag-mismatch", "auditable", "insecure-registries", "builder", "locked"];
+const WORKSPACE_KEYS: [&str; 7] =
+    ["allow-tag-mismatch", "auditable", "insecure-registries", "builder", "debian-keyring", "debian-mirror", "locked"];
 
 /// Keys that cannot be set per platform.
 const IMAGE_KEYS: [&str; 28] = [

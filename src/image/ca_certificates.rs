@@ -13,6 +13,7 @@ use super::host_certificates::{HostCertificates, host_certificates, is_der, read
 use super::workspace_file;
 use crate::config::ca_certificates::CaSource;
 use crate::error::{Class, Failure};
+use crate::host::packages;
 use crate::plan::Image;
 
 /// The crate and the version that the bundled certificates come from.
@@ -50,7 +51,7 @@ fn all_of_host(image: &str, host: &HostCertificates) -> Result<Vec<CertificateDe
     }
     if host.trusted.is_empty() {
         return Err(failure("this machine has no CA certificates")
-            .hint("install them: `apt-get install ca-certificates`")
+            .hint(packages::CA_CERTIFICATES.install_hint())
             .hint(alternative));
     }
     Ok(host.trusted.clone())

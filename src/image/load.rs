@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::export::{REF_NAME, archive};
 use crate::error::{Class, Failure};
+use crate::host;
 use crate::oci::layout::{Layout, blob_path};
 use crate::plan::Image;
 use crate::platform::Platform;
@@ -58,8 +59,9 @@ pub(crate) fn find(images: &[Image], ui: &Ui) -> Result<ImageLoader> {
         Failure::new(Class::Engine, "`--load` requires Docker or Podman, but neither is installed")
             .hint("omit `--load`, or write an archive: `--output oci-archive:image.tar`")
     } else {
-        Failure::new(Class::Engine, format!("cannot load images: {}", errors.join("; ")))
-            .hint("start Docker: `sudo systemctl start docker`")
+        let errors = errors.join("; ");
+        let start = host::docker::start_command(&errors);
+        Failure::new(Class::Engine, format!("cannot load images: {errors}")).hint(format!("start Docker: `{start}`"))
     }
     .into())
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::ci_tag::CiTag;
 use super::git_tags;
 use crate::error::{Class, Failure};
+use crate::host::packages;
 use crate::process::{Cmd, find_program};
 
 /// The commit that HEAD points to.
@@ -109,7 +110,7 @@ pub(crate) fn checkout(dir: &Utf8Path, ignored: &[Utf8PathBuf], ci_tag: Option<C
     let Some(git) = find_program("git") else {
         if dir.ancestors().any(|dir| dir.join(".git").exists()) {
             let message = "git is not installed, but it is required to read this repository's commit";
-            return Err(Failure::new(Class::Config, message).hint("install git: `sudo apt install git`").into());
+            return Err(Failure::new(Class::Config, message).hint(packages::GIT.install_hint()).into());
         }
         return Ok(Checkout::None);
     };

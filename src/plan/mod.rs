@@ -9,6 +9,7 @@ pub(crate) mod check_names;
 pub(crate) mod check_programs;
 pub(crate) mod ci_matrix;
 pub(crate) mod ci_tag;
+pub(crate) mod debian_mirror;
 pub(crate) mod git;
 pub(crate) mod git_tags;
 pub(crate) mod image_platform;
@@ -35,6 +36,7 @@ use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 
+use self::debian_mirror::Suite;
 use self::git_tags::{ComparedTag, Release};
 use crate::config::FileEntry;
 use crate::config::ca_certificates::CaSource;
@@ -94,7 +96,7 @@ impl Paths {
     }
 }
 
-/// Options passed to every cargo command of a run.
+/// Options for compiling that apply to the whole run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct CargoOptions {
     /// Whether to pass `--locked`.
@@ -104,6 +106,10 @@ pub(crate) struct CargoOptions {
     /// Value of `--jobs`.
     pub jobs: Option<u32>,
     pub auditable: Auditable,
+    /// Archives to fetch `sysroot-packages` from. Empty if they come from apt.
+    pub debian_mirror: Vec<Suite>,
+    /// The file with the keys of these archives.
+    pub debian_keyring: Option<Utf8PathBuf>,
 }
 
 /// Settings for all engines.
@@ -310,7 +316,7 @@ pub(crate) struct BuildSettings {
     /// cargo already uses.
     pub rustflags: Vec<String>,
     /// Environment variables to set for cargo and its subprocesses.
-    #[serde(serialize_with = "mask_secret_values")]
+    #[serde(serialize_with = "mask_secret_env")]
     pub env: BTreeMap<String, String>,
     /// Debian packages to install in the sysroot, sorted.
     pub sysroot_packages: Vec<String>,
@@ -342,7 +348,7 @@ pub(crate) struct ContainerConfig {
 /// Options passed unchanged to `docker buildx build`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct BuildxOptions {
-    #[serde(serialize_with = "mask_secret_values")]
+    #[serde(serialize_with = "mask_secret_build_args")]
     pub build_args: IndexMap<String, String>,
     #[serde(serialize_with = "mask_secret_args")]
     pub cache_from: Vec<String>,
@@ -370,16 +376,18 @@ pub(crate) enum Template {
     File(Utf8PathBuf),
 }
 
-/// Serializes a map of variables, masking the values of variables whose names suggest a secret.
-fn mask_secret_values<S, T>(map: &T, serializer: S) -> Result<S::Ok, S::Error>
-where
-    S: serde::Serializer,
-    for<'a> &'a T: IntoIterator<Item = (&'a String, &'a String)>,
-{
-    let masked = |(name, value): (&String, &String)| {
-        (name.clone(), if process::is_secret(name) { "…".to_owned() } else { value.clone() })
-    };
-    serializer.collect_map(map.into_iter().map(masked))
+/// Serializes variables, masking the values of those whose names suggest a secret.
+fn mask_secret_env<S: Serializer>(map: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(map.iter().map(mask_secret_value))
+}
+
+/// Like [`mask_secret_env`]. Not generic over the map, because that overflows rustc's trait resolution on macOS (E0275).
+fn mask_secret_build_args<S: Serializer>(map: &IndexMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(map.iter().map(mask_secret_value))
+}
+
+fn mask_secret_value<'a>((name, value): (&'a String, &'a String)) -> (&'a str, &'a str) {
+    (name, if process::is_secret(name) { "…" } else { value })
 }
 
 /// Serializes command-line arguments, masking secrets.

@@ -8,6 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::annotations;
 use super::check_names::{check_image_name, check_registry_host, compose_repository, is_registry_host};
 use super::check_programs;
+use super::debian_mirror;
 use super::git_tags::{self, Release};
 use super::image_platform::resolve_image_platform;
 use super::images::{ImageSelection, check_collisions, select_images};
@@ -113,6 +114,8 @@ pub(crate) fn resolve(
             offline: request.offline,
             jobs: request.jobs,
             auditable: top.auditable.unwrap_or_default(),
+            debian_mirror: debian_mirror::parse(&top.debian_mirror.map(OneOrMany::into_vec).unwrap_or_default())?,
+            debian_keyring: top.debian_keyring.map(|path| workspace.root.join(path)),
         },
         engine: EngineOptions { builder: top.builder, insecure_registries },
         outputs: request.outputs.clone(),

@@ -10,6 +10,7 @@ use super::error::{ErrorResponse, RegistryError, causes};
 use super::http::proxy_of;
 use crate::credentials::variable_names;
 use crate::error::{Class, Failure};
+use crate::host::packages;
 
 /// The context of a failed request.
 pub(super) struct FailedRequest<'a> {
@@ -34,7 +35,7 @@ impl FailedRequest<'_> {
             RegistryError::Response(response) => self.explain_response(&response),
             RegistryError::HttpClient(error) => {
                 registry_failure(format!("cannot create the HTTP client: {}", root_cause(&error)))
-                    .hint("install the CA certificates: `apt-get install ca-certificates`")
+                    .hint(packages::CA_CERTIFICATES.install_hint())
             }
             RegistryError::Connection(error) if error.is_connect() && !error.is_timeout() => {
                 self.explain_unreachable(&error)
@@ -232,7 +233,7 @@ fn format_status(response: &ErrorResponse) -> String {
 }
 
 /// Returns the message of the innermost cause, which usually comes from the operating system.
-fn root_cause(error: &(dyn Error + 'static)) -> String {
+pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
     causes(error).last().map(|cause| cause.to_string().to_lowercase()).unwrap_or_default()
 }
 

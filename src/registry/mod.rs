@@ -4,6 +4,7 @@
 //! do not support tokens for two repositories or separate timeouts for uploads.
 
 mod auth;
+mod download;
 mod error;
 mod explain;
 mod http;
@@ -19,6 +20,7 @@ mod time_limit_tests;
 mod token;
 mod waits;
 
+pub(crate) use download::{DownloadError, Downloader};
 pub(crate) use login::LoginCheck;
 pub(crate) use pull::{FetchedManifest, StoredContent};
 pub(crate) use push::PushedBlob;

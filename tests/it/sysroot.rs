@@ -1,10 +1,13 @@
-//! Tests `sysroot-packages` with a fake apt on PATH. The tests with the real apt are in `services::sysroot`.
+//! Tests `sysroot-packages` with a fake apt on PATH, and with a fake Debian archive. The tests with the real apt are in `services::sysroot`.
 
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::fake_registry::digest;
+use crate::support::base_image::{Entry, tar_of};
+use crate::support::fake_registry::{FakeRegistry, digest};
 use crate::support::snapshot::{Show, snapshot};
 use crate::support::{Fakes, Finished, Project, Run};
 
@@ -175,4 +178,147 @@ fn ctrl_c_stops_apt() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(start.elapsed() < Duration::from_secs(30));
+}
+
+/// A Debian archive with libssl-dev, and a change to one of its responses.
+fn mirror(change: impl Fn(&str) -> Option<(u16, Vec<u8>)> + Send + 'static) -> FakeRegistry {
+    let files = archive();
+    FakeRegistry::start(move |request| {
+        let found = || files.get(&request.path).map_or((404, Vec::new()), |content| (200, content.clone()));
+        let (status, content) = change(&request.path).unwrap_or_else(found);
+        (status, Vec::new(), content)
+    })
+}
+
+/// Returns the files of an archive with the suite `trixie`, by path.
+fn archive() -> BTreeMap<String, Vec<u8>> {
+    let [_, architecture, _] = NATIVE;
+    let sha256 = |content: &[u8]| digest(content).trim_start_matches("sha256:").to_owned();
+    let deb = deb();
+    let packages = format!(
+        "Package: libssl-dev\nVersion: 3.0-1\nSection: libdevel\nFilename: pool/ssl.deb\nSHA256: {}\n",
+        sha256(&deb)
+    );
+    let packages = gzip(packages.as_bytes());
+    let release = format!(
+        "Suite: stable\nCodename: trixie\nAcquire-By-Hash: yes\nSHA256:\n {} {} main/binary-{architecture}/Packages.gz\n",
+        sha256(&packages),
+        packages.len()
+    );
+    let by_hash = format!("/debian/dists/trixie/main/binary-{architecture}/by-hash/SHA256/{}", sha256(&packages));
+    BTreeMap::from([
+        ("/debian/dists/trixie/InRelease".to_owned(), signed(&release)),
+        (by_hash, packages),
+        ("/debian/pool/ssl.deb".to_owned(), deb),
+    ])
+}
+
+/// Returns a file with a cleartext signature, which the fake gpgv accepts or rejects.
+fn signed(text: &str) -> Vec<u8> {
+    let signature = "-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n";
+    format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{text}{signature}").into_bytes()
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Returns a Debian package: an `ar` archive (deb(5)).
+fn deb() -> Vec<u8> {
+    let header = Entry::File(b"header\n", 0o644);
+    let data = gzip(&tar_of(&[("./usr/include/openssl/ssl.h", header)]));
+    let mut deb = b"!<arch>\n".to_vec();
+    for (name, content) in [("debian-binary", &b"2.0\n"[..]), ("data.tar.gz", &data)] {
+        deb.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", content.len()).bytes());
+        deb.extend(content);
+        deb.extend(if content.len() % 2 == 1 { &b"\n"[..] } else { &[] });
+    }
+    deb
+}
+
+/// Programs for a machine without apt. `gpgv` is the script that verifies signatures.
+fn without_apt(gpgv: &str) -> Fakes {
+    let tools = ["cargo", "rustc", "git", "sh", "cc", "ld", "as"].into_iter().fold(Fakes::new(), Fakes::real);
+    tools.program("gpgv", gpgv)
+}
+
+const GOOD: &str = "echo '[GNUPG:] GOODSIG 1 Debian'; echo '[GNUPG:] VALIDSIG 1 2026-01-01 1 0 4 0 1 10 00 1'";
+
+/// Prepares a run on a machine without apt that fetches packages from a mirror.
+fn compile_with_mirror(project: &Project, tools: &Fakes, mirror: &FakeRegistry, args: &[&str]) -> Run {
+    let url = format!("http://{}/debian trixie", mirror.host);
+    let args = [&["compile", "--out", "dist"], args].concat();
+    let run = project.run(&args).path_only(tools).env("XDG_CACHE_HOME", tools.path().join("cache"));
+    run.env("MULTIARCH_DEBIAN_MIRROR", url).env("MULTIARCH_TEST_OS_RELEASE", "ID=alpine")
+}
+
+#[test]
+fn packages_are_fetched_without_apt() {
+    let [platform, _, triple] = NATIVE;
+    let (project, tools, mirror) = (project(), without_apt(GOOD), mirror(|_| None));
+    let compile = |args: &[&str]| compile_with_mirror(&project, &tools, &mirror, args).finish();
+    compile(&[]).stderr_has(&[&format!("Fetched libssl-dev 3.0-1 for {platform}")]);
+    let dir = project.path().join("target/multiarch/+sysroot").join(triple);
+    assert_eq!(std::fs::read_to_string(dir.join("usr/include/openssl/ssl.h")).unwrap(), "header\n");
+    assert_eq!(mirror.requests().len(), 3);
+    // The cache is enough to create the sysroot again.
+    std::fs::remove_dir_all(&dir).unwrap();
+    compile(&["--offline"]).stderr_has(&["Fetched libssl-dev"]);
+    assert_eq!(mirror.requests().len(), 3);
+    // A mirror is used even if apt is installed.
+    let with_apt = apt("", "").program("gpgv", GOOD);
+    std::fs::remove_dir_all(&dir).unwrap();
+    let url = format!("http://{}/debian trixie", mirror.host);
+    let run = build(&project, &with_apt, &["--debian-mirror", &url]);
+    run.fails(8).finish().stderr_has(&["Fetched libssl-dev"]);
+    assert_eq!(with_apt.log("apt-get"), "");
+}
+
+#[test]
+fn files_of_a_mirror_are_verified() {
+    let bad = "echo '[GNUPG:] BADSIG 1 Debian'; echo 'gpgv: BAD signature from \"Debian\"' >&2; exit 1";
+    let unknown = "echo '[GNUPG:] NO_PUBKEY 1'; echo 'gpgv: Can'\\''t check signature: No public key' >&2; exit 2";
+    let release = |fields: &'static str| move |path: &str| path.ends_with("/InRelease").then(|| (200, signed(fields)));
+    let run = |gpgv: &str, mirror: FakeRegistry, args: &[&str]| {
+        let project = project();
+        let run = compile_with_mirror(&project, &without_apt(gpgv), &mirror, args);
+        let finished = run.env("MULTIARCH_DEBIAN_KEYRING", "Cargo.toml").fails(4).finish();
+        assert!(!project.path().join("target/multiarch/+sysroot").join(NATIVE[2]).exists());
+        errors(finished)
+            .replace(&mirror.host, "[mirror]")
+            .replace(&format!("binary-{}", NATIVE[1]), "binary-[architecture]")
+    };
+    let replaced = |name: &'static str| mirror(move |path| path.contains(name).then(|| (200, b"other".to_vec())));
+    snapshot!(
+        run(bad, mirror(|_| None), &[]),
+        run(unknown, mirror(|_| None), &[]),
+        run(GOOD, mirror(release("Suite: stable\nCodename: forky\n")), &[]),
+        run(GOOD, mirror(release("Codename: trixie\nValid-Until: Thu, 01 Jan 2026 00:00:00 UTC\n")), &[]),
+        run(GOOD, mirror(release("Codename: trixie\n")), &[]),
+        run(GOOD, replaced("/InRelease"), &[]),
+        run(GOOD, mirror(|_| Some((404, Vec::new()))), &[]),
+        run(GOOD, mirror(|_| Some((403, Vec::new()))), &[]),
+        run(GOOD, replaced("by-hash"), &[]),
+        run(GOOD, replaced("/pool/"), &[]),
+        run(GOOD, mirror(|_| None), &["--offline"]),
+    );
+}
+
+#[test]
+fn missing_mirror_or_verifier_is_reported() {
+    let tools = without_apt(GOOD);
+    let seen = ["ID=alpine", "ID=fedora", "ID=debian", "macos"].map(|os| {
+        let run = project().run(&["plan"]).path_only(&tools).env("MULTIARCH_TEST_OS_RELEASE", os);
+        without_platform(&run.fails(4).finish())
+    });
+    let none = ["cargo", "rustc", "git", "sh"].into_iter().fold(Fakes::new(), Fakes::real);
+    let without_verifier = ["ID=alpine", "ID=fedora", "macos"].map(|os| {
+        let run = project().run(&["plan", "--debian-mirror", "https://mirror.example/debian trixie"]);
+        without_platform(&run.path_only(&none).env("MULTIARCH_TEST_OS_RELEASE", os).fails(4).finish())
+    });
+    let invalid = ["trixie", "https://mirror.example/debian"]
+        .map(|mirror| without_platform(&project().run(&["plan", "--debian-mirror", mirror]).fails(3).finish()));
+    snapshot!(seen, without_verifier, invalid);
 }

@@ -13,6 +13,7 @@ use crate::config::choices::EngineChoice;
 use crate::dockerfile::pinned_bases::PinnedBases;
 use crate::dockerfile::render::Dockerfile;
 use crate::error::Failure;
+use crate::host::binfmt;
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::docker::{BuilderInfo, DockerStatus};
 use crate::image::buildx::qemu;
@@ -271,7 +272,7 @@ fn check_smoke_runs(plan: &Plan, results: &mut Results, ui: &Ui) -> Result<BTree
         match Runner::choose(platform, true, &host) {
             Runner::NotRun(NotRunReason { reason, fix }) => {
                 let handler =
-                    qemu::binfmt_handler(platform).problem().map(|problem| format!("; {problem}")).unwrap_or_default();
+                    binfmt::handler(platform).problem().map(|problem| format!("; {problem}")).unwrap_or_default();
                 let message = format!("{platform}: smoke run will be skipped: {reason}{handler}");
                 let mut check = CheckResult::warning("smoke run", message).with_fix(format!("`{fix}`"));
                 if host.docker.is_some() {

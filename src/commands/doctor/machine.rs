@@ -7,6 +7,7 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use super::check_result::CheckResult;
 use crate::error::{Class, Failure};
 use crate::fs;
+use crate::host;
 use crate::ui::size;
 
 /// `doctor` warns if less than this many bytes are free. A typical release build for two platforms needs more.
@@ -56,7 +57,7 @@ pub(crate) fn clock(host: &str, ahead: TimeDelta) -> CheckResult {
     }
     let direction = if seconds > 0 { "ahead of" } else { "behind" };
     let message = format!("{} s {direction} {host}'s clock; certificates and tokens may be rejected", seconds.abs());
-    CheckResult::warning("clock", message).with_fix("synchronize the clock: `sudo timedatectl set-ntp true`")
+    CheckResult::warning("clock", message).with_fix(format!("synchronize the clock: `{}`", host::clock_command()))
 }
 
 #[cfg(test)]

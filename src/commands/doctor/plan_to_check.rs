@@ -6,10 +6,11 @@ use camino::Utf8Path;
 
 use super::check_result::CheckResult;
 use super::results::Results;
-use crate::cli::{DoctorArgs, environment};
+use crate::cli::DoctorArgs;
 use crate::commands::load_plan::load_plan;
 use crate::config::Config;
 use crate::error::{Class, Failure};
+use crate::host::cache_dir::cache_dir;
 use crate::plan::{self, Checkout, ConfigSources, Plan, PlanRequest, Workspace};
 use crate::platform::Libc;
 
@@ -91,7 +92,7 @@ fn resolve_without_workspace(args: &DoctorArgs, current_dir: &Utf8Path, request:
         locked: Some(false),
         ..Config::default()
     };
-    let cache_dir = environment::cache_dir().unwrap_or_else(|| current_dir.join("target/cargo-multiarch"));
+    let cache_dir = cache_dir().unwrap_or_else(|| current_dir.join("target/cargo-multiarch"));
     let sources = ConfigSources { command_line, ..ConfigSources::default() };
     let request = PlanRequest { cache_dir, ..request };
     plan::resolve(&Workspace::placeholder(current_dir), &sources, &Checkout::None, &request)

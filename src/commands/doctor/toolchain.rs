@@ -11,6 +11,7 @@ use crate::compile::requirement::{Problem, Requirement};
 use crate::compile::std_library;
 use crate::compile::toolchain::{Toolchain, ToolchainCheck};
 use crate::error::Failure;
+use crate::host::packages;
 use crate::plan::{Build, Plan};
 use crate::platform::Platform;
 use crate::process::find_program;
@@ -25,7 +26,7 @@ pub(crate) fn check(plan: &Plan, results: &mut Results) -> Result<()> {
     if find_program("cc").is_none() {
         results.add(
             CheckResult::warning("rust", "`cc` not found; rustc needs it to link build scripts and proc macros")
-                .with_fix("install a C compiler: `apt-get install gcc`"),
+                .with_fix(packages::C_COMPILER.install_hint()),
         );
     }
     problems.report(None, &[Requirement::LockFile, Requirement::Auditable], results)?;

@@ -5,32 +5,22 @@ use super::explanation::{Explanation, FailureContext};
 use super::library_hints::{DebianDir, debian_dirs, hints};
 use crate::compile::debian_packages::{for_header, for_library};
 use crate::compile::zig_package::use_zig;
+use crate::host::packages::{self, Tool};
 
-/// A program that build scripts run.
-struct RequiredProgram {
-    /// The message that a build script prints if the program is missing.
-    error: &'static str,
-    name: &'static str,
-    debian: &'static str,
-}
-
-const fn program(error: &'static str, name: &'static str, debian: &'static str) -> RequiredProgram {
-    RequiredProgram { error, name, debian }
-}
-
+/// Messages that build scripts print if a program is missing.
 #[rustfmt::skip]
-const PROGRAMS: &[RequiredProgram] = &[
-    program("is `cmake` not installed?", "cmake", "cmake"),
-    program("Missing dependency: cmake", "cmake", "cmake"),
-    program("Command 'perl' not found", "perl", "perl"),
-    program("Command 'make' not found", "make", "make"),
-    program("is `make` not installed?", "make", "make"),
-    program("Could not find `protoc`", "protoc", "protobuf-compiler"),
-    program("Unable to run nasm", "nasm", "nasm"),
-    program("NASM command not found", "nasm", "nasm"),
-    program("Could not find Go", "go", "golang-go"),
-    program("Missing dependency: go", "go", "golang-go"),
-    program("pkg-config command could not be found", "pkg-config", "pkg-config"),
+const PROGRAMS: &[(&str, Tool)] = &[
+    ("is `cmake` not installed?", packages::CMAKE),
+    ("Missing dependency: cmake", packages::CMAKE),
+    ("Command 'perl' not found", packages::PERL),
+    ("Command 'make' not found", packages::MAKE),
+    ("is `make` not installed?", packages::MAKE),
+    ("Could not find `protoc`", packages::PROTOC),
+    ("Unable to run nasm", packages::NASM),
+    ("NASM command not found", packages::NASM),
+    ("Could not find Go", packages::GO),
+    ("Missing dependency: go", packages::GO),
+    ("pkg-config command could not be found", packages::PKG_CONFIG),
 ];
 
 /// Explains why a build script failed. Returns `None` if the reason is unknown.
@@ -45,14 +35,14 @@ pub(crate) fn explain(error: &CargoError, context: &FailureContext<'_>) -> Optio
 }
 
 fn missing_program(error: &CargoError) -> Option<Explanation> {
-    let RequiredProgram { name, debian, .. } = PROGRAMS.iter().find(|program| error.has(program.error))?;
-    let hint = format!("install {name}: `apt-get install {debian}`");
-    Some(Explanation::new(format!("requires {name}, which is not installed"), [hint]))
+    let (_, tool) = PROGRAMS.iter().find(|(message, _)| error.has(message))?;
+    let reason = format!("requires {}, which is not installed", tool.name());
+    Some(Explanation::new(reason, [tool.install_hint()]))
 }
 
 fn libclang(error: &CargoError) -> Option<Explanation> {
-    let hint =
-        "install libclang: `apt-get install libclang-dev`, or set LIBCLANG_PATH to the directory that contains it";
+    let install = packages::LIBCLANG.install_hint();
+    let hint = format!("{install}, or set LIBCLANG_PATH to the directory that contains it");
     error.has("Unable to find libclang").then(|| Explanation::new("uses bindgen, which cannot find libclang", [hint]))
 }
 
@@ -94,9 +84,8 @@ fn compiler(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanat
     let zig = context.zig_hint(&use_zig("use zig, which compiles C and C++ for every target"));
     let mut all: Vec<String> = zig.into_iter().collect();
     let compiler = if language == "C++" { "g++" } else { "gcc" };
-    all.extend(debian_dirs(context).into_iter().map(|dir| {
-        format!("or install a cross compiler: `apt-get install {compiler}-{}`", dir.name.replace('_', "-"))
-    }));
+    let hints = debian_dirs(context).into_iter().filter_map(|dir| packages::cross_compiler_hint(compiler, &dir.name));
+    all.extend(hints.map(|hint| format!("or {hint}")));
     Some(Explanation::new(format!("compiles {language} code, but {tool} is not installed"), all))
 }
 

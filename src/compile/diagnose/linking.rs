@@ -6,6 +6,7 @@ use super::explanation::{Explanation, FailureContext};
 use super::library_hints::{debian_dirs, hints};
 use crate::compile::debian_packages::for_library;
 use crate::compile::zig_package::use_zig;
+use crate::host::packages;
 
 /// Functions and the glibc versions that introduced them.
 #[rustfmt::skip]
@@ -31,11 +32,8 @@ pub(crate) fn explain(error: &CargoError, context: &FailureContext<'_>) -> Optio
 fn no_linker(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let linker = error.text.strip_prefix("error: linker `")?.split_once("` not found")?.0;
     let mut all: Vec<String> = context.zig_hint(&use_zig("use another linker")).into_iter().collect();
-    all.extend(
-        debian_dirs(context)
-            .into_iter()
-            .map(|dir| format!("or install a cross gcc: `apt-get install gcc-{}`", dir.name.replace('_', "-"))),
-    );
+    let hints = debian_dirs(context).into_iter().filter_map(|dir| packages::cross_compiler_hint("gcc", &dir.name));
+    all.extend(hints.map(|hint| format!("or {hint}")));
     Some(Explanation::new(format!("is linked with {linker}, which is not installed"), all))
 }
 

@@ -1,9 +1,13 @@
 //! Errors for targets without a usable linker.
 
 use crate::compile::facts::TargetFacts;
+use crate::compile::sysroot::signature;
+use crate::compile::sysroot::source::MissingSource;
 use crate::compile::zig_package;
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
+use crate::host::{Os, packages};
+use crate::plan::debian_mirror;
 use crate::platform::Platform;
 
 /// Returns the error for a build without a usable linker, with hints for installing one. If `only` is set, hints are
@@ -18,7 +22,13 @@ pub(crate) fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>,
     }
     if let (true, Some(prefix)) = (gcc_helps, Platform::gcc_prefix(triple)) {
         let or = if zig_helps { "or " } else { "" };
-        failure = failure.hint(format!("{or}install a cross gcc: `apt-get install gcc-{}`", prefix.replace('_', "-")));
+        match packages::cross_compiler_hint("gcc", &prefix) {
+            Some(hint) => failure = failure.hint(format!("{or}{hint}")),
+            None if zig_helps => {}
+            None => {
+                failure = failure.hint(format!("put {prefix}-gcc and its C library on PATH, or set linker = \"zig\""));
+            }
+        }
     }
     if failure.hints().is_empty() {
         let zig = zig_package::use_zig("use zig");
@@ -64,4 +74,18 @@ pub(crate) fn sysroot_by_hand(triple: &str) -> String {
          instead of OpenSSL",
         underscored.to_uppercase()
     )
+}
+
+/// Returns the error for a target whose sysroot packages cannot be fetched.
+pub(crate) fn no_sysroot_source(triple: &str, packages: &str, missing: MissingSource, os: Os) -> Failure {
+    let fetching = format!("{triple}: fetching {packages}");
+    let program = match missing {
+        MissingSource::Verifier => return signature::no_verifier(&fetching).hint(sysroot_by_hand(triple)),
+        MissingSource::Apt(program) => program,
+    };
+    let message = format!("{fetching} requires {program}, which is not installed, or a Debian mirror");
+    let failure = Failure::new(Class::Toolchain, message)
+        .hint(format!("set the mirror and the Debian release: debian-mirror = \"{}\"", debian_mirror::EXAMPLE));
+    let failure = if os == Os::Debian { failure.hint("or install apt: `apt-get install apt dpkg`") } else { failure };
+    failure.hint(sysroot_by_hand(triple))
 }

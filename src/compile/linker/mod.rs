@@ -7,12 +7,14 @@ pub(crate) mod system_library_check;
 pub(crate) mod types;
 pub(crate) mod zig_args;
 
-use self::errors::{no_c_compiler, no_linker, sysroot_by_hand};
+use self::errors::{no_c_compiler, no_linker, no_sysroot_source};
 use self::requested::requested;
 use self::types::{Linker, LinkerSelection};
 use super::facts::{BuildFacts, HostTools, RustToolchain};
+use super::sysroot::source::SysrootSource;
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
+use crate::host;
 
 /// Selects a build's linker: the one set in cargo's configuration, or else the one requested in the settings, or else
 /// the first one that can link for the target.
@@ -96,12 +98,8 @@ fn check_sysroot_packages(build: &BuildFacts<'_>, tools: &HostTools) -> Result<(
         return Err(Failure::new(Class::Toolchain, message)
             .hint("install the packages in the container with `pre-build` in Cross.toml, or use another linker"));
     }
-    if let Some(program) = tools.missing_for_sysroots {
-        let packages = build.settings.sysroot_packages.join(", ");
-        let message = format!("{triple}: fetching {packages} requires {program}, which is not installed");
-        return Err(Failure::new(Class::Toolchain, message)
-            .hint("install it on Debian or Ubuntu: `apt-get install apt dpkg`")
-            .hint(sysroot_by_hand(triple)));
+    if let SysrootSource::None(missing) = tools.sysroot_source {
+        return Err(no_sysroot_source(triple, &build.settings.sysroot_packages.join(", "), missing, host::os()));
     }
     Ok(())
 }

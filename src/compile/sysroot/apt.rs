@@ -1,19 +1,15 @@
-//! Fetches Debian packages for other architectures with apt, and unpacks them into separate directories. This does not
-//! require root. It uses the machine's apt sources, keys, pins and proxies, but does not change its packages, lists or
+//! Fetches Debian packages for other architectures with apt. This does not require root. It uses the machine's apt sources, keys, pins and proxies, but does not change its packages, lists or
 //! architectures.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::packages::{self, ClosureError, DebianPackage};
-use super::relocate;
+use super::packages::{self, DebianPackage};
 use crate::compile::facts::Sysroot;
 use crate::compile::linker::errors::sysroot_by_hand;
-use crate::error::{Class, Failure, failure_class, message_with_causes};
-use crate::fs;
+use crate::error::{Class, Failure};
 use crate::oci::digest;
 use crate::platform::Libc;
 use crate::process::Cmd;
@@ -22,107 +18,30 @@ use crate::ui::Ui;
 /// The programs that are required for fetching packages.
 pub(crate) const PROGRAMS: [&str; 3] = ["apt-get", "apt-cache", "dpkg-deb"];
 
-/// The name of the file that lists a sysroot's packages. It is written last, so its presence marks a complete sysroot.
-const RECORD: &str = "multiarch.list";
-
-/// How long a sysroot is used before apt checks for newer packages.
-const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Fetches every sysroot that is missing or stale. apt's lists and the packages are stored in `cache_dir`.
-pub(crate) fn fetch(sysroots: &BTreeMap<String, Sysroot>, cache_dir: &Utf8Path, offline: bool, ui: &Ui) -> Result<()> {
-    for sysroot in sysroots.values() {
-        let before = read_record(sysroot);
-        if before.is_some() && (offline || is_fresh(sysroot)) {
-            continue;
-        }
-        let names = packages::request_line(&sysroot.packages, sysroot.is_copied);
-        ui.status("Fetching", format!("{names} for {}", sysroot.platform));
-        match create_sysroot(&Apt::new(sysroot, cache_dir, offline, ui), before.as_deref()) {
-            Err(error) if before.is_some() && failure_class(&error) != Class::Interrupted => {
-                ui.warning(format!("{}; using the existing sysroot", message_with_causes(&error)));
-            }
-            result => result?,
-        }
-    }
-    Ok(())
-}
-
-/// Returns the record of an existing sysroot, if it was created for the same requested packages.
-fn read_record(sysroot: &Sysroot) -> Option<String> {
-    let record = fs_err::read_to_string(sysroot.dir.join(RECORD)).ok()?;
-    let request = packages::request_line(&sysroot.packages, sysroot.is_copied);
-    (record.lines().next() == Some(request.as_str())).then_some(record)
-}
-
-fn is_fresh(sysroot: &Sysroot) -> bool {
-    let age = fs_err::metadata(sysroot.dir.join(RECORD))
-        .and_then(|metadata| metadata.modified())
-        .ok()
-        .and_then(|at| at.elapsed().ok());
-    age.is_some_and(|age| age < FRESH)
-}
-
-/// Creates a sysroot. `before` is the record of the existing sysroot. If the packages have not changed, the existing
-/// sysroot is kept and only marked as fresh.
-fn create_sysroot(apt: &Apt<'_>, before: Option<&str>) -> Result<()> {
-    let Apt { sysroot, ui, .. } = *apt;
-    apt.create_dirs()?;
-    let _lock = fs::lock_file(&apt.root.join("lock"), || {
-        ui.status("Blocking", format!("waiting for another run to release {}", apt.root));
-    })?;
-    fs_err::write(apt.root.join("apt.conf"), apt.config())?;
-    let _progress = ui.bars().elapsed("Fetching");
-    let update_errors = if apt.offline { String::new() } else { apt.update()? };
-    let closure = packages::closure(&sysroot.packages, sysroot.is_copied, |names| apt.show(names)).map_err(
-        |error| match error {
-            ClosureError::UnknownPackage(name) => apt.unknown(&name, &update_errors).into(),
-            ClosureError::LookUp(error) => error,
-        },
-    )?;
-    let record = packages::record(&sysroot.packages, sysroot.is_copied, &closure);
-    if before == Some(record.as_str()) {
-        return fs::write_atomically(&sysroot.dir.join(RECORD), record.as_bytes());
-    }
-    apt.download(&closure)?;
-    let parent = sysroot.dir.parent().unwrap_or(&sysroot.dir);
-    fs_err::create_dir_all(parent)?;
-    let new = tempfile::Builder::new().prefix("new-").tempdir_in(parent)?;
-    let dir = Utf8Path::from_path(new.path()).context("the path of a temporary directory is not valid UTF-8")?;
-    for package in &closure {
-        let cmd = Cmd::new("dpkg-deb").args(["-x", apt.archive(package).as_str(), dir.as_str()]);
-        ui.command(&cmd);
-        let output = cmd.output()?;
-        if !output.status.success() {
-            let message = format!("cannot unpack {}: {}", package.with_version(), output.stderr.trim());
-            return Err(Failure::new(Class::Toolchain, message).hint("check the available disk space: `df -h`").into());
-        }
-    }
-    relocate::relocate(dir, &sysroot.multiarch)?;
-    fs::write_atomically(&dir.join(RECORD), record.as_bytes())?;
-    if sysroot.dir.exists() {
-        fs_err::remove_dir_all(&sysroot.dir)?;
-    }
-    fs_err::rename(new.keep(), &sysroot.dir)?;
-    let names = closure.iter().map(|package| format!("{} {}", package.name, package.version)).collect::<Vec<_>>();
-    ui.status("Fetched", format!("{} for {}", names.join(", "), sysroot.platform));
-    Ok(())
-}
-
 /// A separate apt environment for one architecture, stored in the user's cache directory.
-struct Apt<'a> {
+pub(super) struct Apt<'a> {
     sysroot: &'a Sysroot,
     root: Utf8PathBuf,
     /// The directory of downloaded packages, which are named after their hashes.
     archives: Utf8PathBuf,
     offline: bool,
     ui: &'a Ui,
+    /// The errors that apt printed while updating its lists.
+    update_errors: String,
 }
 
 impl<'a> Apt<'a> {
-    fn new(sysroot: &'a Sysroot, cache_dir: &Utf8Path, offline: bool, ui: &'a Ui) -> Apt<'a> {
+    /// Updates apt's lists.
+    pub(super) fn open(sysroot: &'a Sysroot, cache_dir: &Utf8Path, offline: bool, ui: &'a Ui) -> Result<Apt<'a>> {
         let home = cache_dir.join("apt");
         let root = home.join(sysroot.architecture);
-        Apt { sysroot, root, archives: home.join("archives"), offline, ui }
+        let mut apt = Apt { sysroot, root, archives: home.join("archives"), offline, ui, update_errors: String::new() };
+        apt.create_dirs()?;
+        fs_err::write(apt.root.join("apt.conf"), apt.config())?;
+        if !offline {
+            apt.update_errors = apt.update()?;
+        }
+        Ok(apt)
     }
 
     fn create_dirs(&self) -> Result<()> {
@@ -162,7 +81,7 @@ impl<'a> Apt<'a> {
     }
 
     /// Looks up packages by name in apt's lists, and returns those that it finds.
-    fn show(&self, names: &BTreeSet<String>) -> Result<Vec<DebianPackage>> {
+    pub(super) fn show(&self, names: &BTreeSet<String>) -> Result<Vec<DebianPackage>> {
         // Ignore the exit status: apt-cache fails if it finds none of the packages.
         let cmd = self.command("apt-cache").args(["show", "--no-all-versions"]).args(names);
         Ok(packages::parse(&cmd.output()?.stdout))
@@ -172,9 +91,18 @@ impl<'a> Apt<'a> {
         self.archives.join(format!("{}.deb", package.sha256))
     }
 
+    /// Unpacks a downloaded package into a directory.
+    pub(super) fn unpack(&self, package: &DebianPackage, dir: &Utf8Path) -> Result<()> {
+        let cmd = Cmd::new("dpkg-deb").args(["-x", self.archive(package).as_str(), dir.as_str()]);
+        self.ui.command(&cmd);
+        let output = cmd.output()?;
+        ensure!(output.status.success(), "{}", output.stderr.trim());
+        Ok(())
+    }
+
     /// Downloads the packages that are not in the cache. apt verifies downloads against the signed lists, but cached
     /// files are verified here.
-    fn download(&self, packages: &BTreeSet<DebianPackage>) -> Result<()> {
+    pub(super) fn download(&self, packages: &BTreeSet<DebianPackage>) -> Result<()> {
         let has = |package: &DebianPackage| -> Result<bool> {
             let path = self.archive(package);
             Ok(path.is_file() && digest::hash_reader(fs_err::File::open(&path)?)?.sha256 == package.sha256)
@@ -230,9 +158,8 @@ impl<'a> Apt<'a> {
         Ok(())
     }
 
-    /// Returns the error for a requested package that is not available. `update_errors` contains the errors that apt
-    /// printed while updating its lists.
-    fn unknown(&self, name: &str, update_errors: &str) -> Failure {
+    /// Returns the error for a requested package that is not available.
+    pub(super) fn unknown(&self, name: &str) -> Failure {
         let Sysroot { platform, architecture, .. } = self.sysroot;
         let list = format!("_binary-{architecture}_Packages");
         let has_lists = fs_err::read_dir(self.root.join("lists"))
@@ -248,7 +175,7 @@ impl<'a> Apt<'a> {
             return failure(format!("apt's package lists for {platform} have not been fetched yet"))
                 .hint("run the command once without `--offline`");
         }
-        let update_error = first_error(update_errors);
+        let update_error = first_error(&self.update_errors);
         let message = if update_error.is_empty() {
             format!("apt's sources contain no packages for {platform} (Debian architecture {architecture})")
         } else {

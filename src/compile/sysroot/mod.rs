@@ -2,8 +2,16 @@
 //! their headers and libraries.
 
 pub(crate) mod apt;
+mod archive;
+mod clearsigned;
+mod deb;
+pub(crate) mod fetch;
 pub(crate) mod packages;
+mod release;
 pub(crate) mod relocate;
+pub(crate) mod signature;
+pub(crate) mod source;
+mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Parses Debian packages from apt's output, and determines which packages a sysroot needs.
+//! Parses Debian packages from package indexes and apt's output, and determines which packages a sysroot needs.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,8 @@ pub(crate) struct DebianPackage {
     pub name: String,
     pub version: String,
     pub sha256: String,
+    /// The path in the archive.
+    pub filename: String,
     section: String,
     /// The dependencies, each a list of alternatives in the form of apt arguments, such as `libssl3=3.0.22-1` or
     /// `libssl3`.
@@ -36,7 +38,7 @@ impl DebianPackage {
     }
 }
 
-/// Parses the packages in the output of `apt-cache show` (Debian Policy, sections 5.1 and 7.1).
+/// Parses the packages in a package index or the output of `apt-cache show` (Debian Policy, sections 5.1 and 7.1).
 pub(crate) fn parse(output: &str) -> Vec<DebianPackage> {
     let mut packages = Vec::new();
     for paragraph in output.split("\n\n").filter(|paragraph| paragraph.contains("Package:")) {
@@ -45,6 +47,7 @@ pub(crate) fn parse(output: &str) -> Vec<DebianPackage> {
             match name {
                 "Package" => package.name = value.to_owned(),
                 "Version" => package.version = value.to_owned(),
+                "Filename" => package.filename = value.to_owned(),
                 "SHA256" => package.sha256 = value.to_owned(),
                 "Section" => package.section = value.to_owned(),
                 "Depends" | "Pre-Depends" => {

@@ -7,6 +7,7 @@ use super::buildkitd_config::{PlainHttpHosts, builder_name, buildkitd_toml, has_
 use super::docker::{BuilderError, BuilderInfo, DockerStatus, docker, field};
 use crate::error::{Class, Failure};
 use crate::fs;
+use crate::host;
 use crate::plan::Paths;
 use crate::process::Cmd;
 use crate::ui::Ui;
@@ -176,7 +177,7 @@ fn creation_failed(name: &str, to_create: &ManagedBuilder, stderr: &str) -> Fail
         |reason: &str| Failure::new(Class::Engine, format!("cannot create builder '{name}': {reason}: {message}"));
     if message.contains("permission denied") {
         return failure("cannot access the Docker daemon")
-            .hint("add yourself to the docker group: `sudo usermod -aG docker $USER`, then log in again");
+            .hint(format!("add yourself to the docker group: `{}`, then log in again", host::docker::group_command()));
     }
     if message.contains("unknown command") || message.contains("unknown flag") {
         return failure("buildx is too old")

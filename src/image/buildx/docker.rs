@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::buildkitd_config::DaemonRegistries;
 use crate::error::{Class, Failure};
+use crate::host::{self, Os, packages};
 use crate::process::{Cmd, ProgramOutput, find_program};
 use crate::ui::Ui;
 
@@ -165,8 +166,10 @@ impl DockerStatus {
         if self.installed {
             return Ok(());
         }
-        Err(Failure::new(Class::Engine, "docker is not installed")
-            .hint("install Docker Engine with buildx: https://docs.docker.com/engine/install/"))
+        Err(Failure::new(Class::Engine, "docker is not installed").hint(match host::os() {
+            Os::Mac => "install Docker Desktop or OrbStack: `brew install --cask docker-desktop`",
+            _ => "install Docker Engine with buildx: https://docs.docker.com/engine/install/",
+        }))
     }
 
     pub(crate) fn check_buildx(&self) -> Result<(), Failure> {
@@ -210,8 +213,7 @@ impl DockerStatus {
 }
 
 fn check_version(version: Option<&str>) -> Result<(), Failure> {
-    let install =
-        "install buildx: `apt-get install docker-buildx-plugin` (from Docker) or `docker-buildx` (from Debian)";
+    let install = install_hint();
     let Some(version) = version else {
         return Err(Failure::new(Class::Engine, "docker buildx is not installed").hint(install));
     };
@@ -225,6 +227,12 @@ fn check_version(version: Option<&str>) -> Result<(), Failure> {
     }
 }
 
+/// Returns a hint for installing buildx. On Debian, the package's name depends on where Docker comes from.
+fn install_hint() -> String {
+    let hint = packages::BUILDX.install_hint();
+    if host::os() == Os::Debian { format!("{hint} (from Docker) or `docker-buildx` (from Debian)") } else { hint }
+}
+
 /// Parses the major and minor version numbers. Returns `None` for development builds.
 fn major_minor(version: &str) -> Option<(u64, u64)> {
     let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u64>);
@@ -236,7 +244,8 @@ fn no_daemon(errors: &str) -> Failure {
     let message = errors.trim_start_matches("ERROR: ").trim_start_matches("Error: ");
     let failure = Failure::new(Class::Engine, format!("docker reported an error: {}", message.trim()));
     if errors.contains("permission denied") {
-        failure.hint("add yourself to the docker group: `sudo usermod -aG docker $USER`, then log in again")
+        failure
+            .hint(format!("add yourself to the docker group: `{}`, then log in again", host::docker::group_command()))
     } else {
         let failure = if std::env::var_os("DOCKER_HOST").is_some() {
             failure.hint("to use the default daemon instead of the one in DOCKER_HOST, run `unset DOCKER_HOST`")
@@ -244,7 +253,7 @@ fn no_daemon(errors: &str) -> Failure {
             failure
         };
         failure
-            .hint("start Docker: `sudo systemctl start docker`")
+            .hint(format!("start Docker: `{}`", host::docker::start_command(errors)))
             .hint("or select a running daemon with DOCKER_HOST or `docker context use`")
     }
 }
@@ -282,10 +291,10 @@ pub(crate) fn docker<'a>(args: impl IntoIterator<Item = &'a str>, ui: &Ui) -> Re
     cmd.output()
 }
 
-/// Reports whether the daemon runs on this machine and therefore uses this machine's binfmt_misc handlers.
+/// Reports whether the daemon shares this machine's kernel and therefore uses its binfmt_misc handlers.
 pub(crate) fn is_local(ui: &Ui) -> bool {
-    let host = docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], ui).map(|output| output.stdout);
-    host.map_or(true, |host| host.trim().is_empty() || host.starts_with("unix://"))
+    let output = docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], ui);
+    host::docker::shares_kernel(output.map(|output| output.stdout).unwrap_or_default().trim())
 }
 
 #[cfg(test)]

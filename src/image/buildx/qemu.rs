@@ -1,16 +1,13 @@
 //! Checks that RUN instructions can run programs for a platform, natively or with a QEMU handler that is registered in
 //! binfmt_misc.
 
-use camino::Utf8Path;
-
 use super::builder::Builder;
 use super::docker;
 use crate::error::{Class, Failure};
+use crate::host::binfmt;
 use crate::platform::Platform;
 use crate::process::Cmd;
 use crate::ui::Ui;
-
-const BINFMT_MISC: &str = "/proc/sys/fs/binfmt_misc";
 
 /// Fails if RUN instructions would fail with `exec format error`. Skips multi-node builders and builders on other
 /// machines, such as the virtual machine on macOS, because their binfmt_misc handlers cannot be read.
@@ -22,14 +19,14 @@ pub(crate) fn check(
     ui: &Ui,
 ) -> Result<(), Failure> {
     let is_local = matches!(builder.driver.as_str(), "docker" | "docker-container") && !builder.is_multi_node;
-    if !Utf8Path::new(BINFMT_MISC).exists() || !is_local {
+    if !binfmt::is_available() || !is_local {
         return Ok(());
     }
     let missing = not_runnable(run_platforms, host);
     if missing.is_empty() || !docker::is_local(ui) {
         return Ok(());
     }
-    let name = |platform: &Platform| match binfmt_handler(*platform).problem() {
+    let name = |platform: &Platform| match binfmt::handler(*platform).problem() {
         Some(problem) => format!("{platform} ({problem})"),
         None => platform.to_string(),
     };
@@ -45,51 +42,11 @@ pub(crate) fn check(
 /// Returns the platforms whose programs cannot run in containers on this machine. `host` is the machine's target
 /// triple.
 pub(crate) fn not_runnable(platforms: &[Platform], host: &str) -> Vec<Platform> {
-    platforms.iter().copied().filter(|platform| !platform.is_native_to(host) && !is_emulated(*platform)).collect()
-}
-
-/// The state of the binfmt_misc handler for a platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BinfmtHandler {
-    None,
-    Disabled,
-    /// Registered without flag F: the kernel looks for the interpreter inside the container, where it does not exist.
-    NotFixed,
-    /// Registered with flag F: the kernel opened the interpreter at registration, so the handler works in containers.
-    Fixed,
-}
-
-impl BinfmtHandler {
-    /// Returns the problem with an existing handler, or `None` if it works or does not exist.
-    pub(crate) fn problem(self) -> Option<&'static str> {
-        match self {
-            BinfmtHandler::None | BinfmtHandler::Fixed => None,
-            BinfmtHandler::Disabled => Some("binfmt_misc handler is disabled"),
-            BinfmtHandler::NotFixed => Some("binfmt_misc handler lacks the F flag, which containers require"),
-        }
-    }
-}
-
-/// Reads the state of the binfmt_misc handler for a platform.
-pub(crate) fn binfmt_handler(platform: Platform) -> BinfmtHandler {
-    let entry = Utf8Path::new(BINFMT_MISC).join(format!("qemu-{}", platform.qemu_name()));
-    fs_err::read_to_string(entry).map_or(BinfmtHandler::None, |text| parse(&text))
-}
-
-/// Reports whether a platform has an enabled handler that works in containers.
-pub(crate) fn is_emulated(platform: Platform) -> bool {
-    binfmt_handler(platform) == BinfmtHandler::Fixed
-}
-
-fn parse(entry: &str) -> BinfmtHandler {
-    let flags = entry.lines().find_map(|line| line.strip_prefix("flags: "));
-    if !entry.lines().any(|line| line == "enabled") {
-        BinfmtHandler::Disabled
-    } else if flags.is_some_and(|flags| flags.contains('F')) {
-        BinfmtHandler::Fixed
-    } else {
-        BinfmtHandler::NotFixed
-    }
+    platforms
+        .iter()
+        .copied()
+        .filter(|platform| !platform.is_native_to(host) && !binfmt::is_emulated(*platform))
+        .collect()
 }
 
 /// Returns the command that registers QEMU handlers for `platforms` that also work in containers.
@@ -101,17 +58,6 @@ pub(crate) fn install_command(platforms: &[Platform]) -> Cmd {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parses_handler_state() {
-        for (entry, handler) in [
-            ("enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: POCF\noffset 0\n", BinfmtHandler::Fixed),
-            ("enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: \n", BinfmtHandler::NotFixed),
-            ("disabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: F\n", BinfmtHandler::Disabled),
-        ] {
-            assert_eq!(parse(entry), handler, "{entry}");
-        }
-    }
 
     #[test]
     fn builders_on_other_machines_are_not_checked() {

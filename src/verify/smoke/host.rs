@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::host::isolation::Isolation;
 use crate::platform::Platform;
 
 /// The machine features that smoke runs can use.
@@ -24,15 +25,4 @@ pub(crate) struct DockerDaemon {
     pub platform: Platform,
     /// Whether the daemon runs on this machine and shares its kernel.
     pub is_local: bool,
-}
-
-/// A way to run a program with a given directory as its root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Isolation {
-    /// As root, in separate process and network namespaces.
-    Namespaces,
-    /// As an unprivileged user, mapped to root in a user namespace.
-    UserNamespace,
-    /// As root, without namespaces.
-    ChangeRoot,
 }

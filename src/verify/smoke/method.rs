@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::host::Isolation;
 use super::{SmokeHost, SmokeMethod};
+use crate::host::isolation::Isolation;
+use crate::host::{self, IS_LINUX, packages};
+use crate::image::buildx::qemu;
 use crate::platform::Platform;
 
 /// A way to run a platform's image.
@@ -32,7 +34,7 @@ pub(crate) enum Runner {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NotRunReason {
     pub reason: String,
-    pub fix: &'static str,
+    pub fix: String,
 }
 
 impl Runner {
@@ -76,22 +78,24 @@ impl Runner {
 }
 
 fn not_run_reason(platform: Platform, kernel_can_run: bool, has_qemu: bool) -> NotRunReason {
-    if !cfg!(target_os = "linux") {
+    let start_docker = host::docker::start_command("").to_owned();
+    if !IS_LINUX {
         let reason = "Docker is not running, and the host is not Linux".to_owned();
-        return NotRunReason { reason, fix: "open -a Docker" };
+        return NotRunReason { reason, fix: start_docker };
     }
     if kernel_can_run {
         let reason = "Docker is not running, and smoke runs without Docker require root or user namespaces".to_owned();
-        return NotRunReason { reason, fix: "sudo systemctl start docker" };
+        return NotRunReason { reason, fix: start_docker };
     }
     let architecture = platform.architecture();
+    let register = qemu::install_command(&[platform]).to_string();
     if has_qemu {
         let reason =
             format!("the program may start other programs, which requires a binfmt_misc handler for {architecture}");
-        return NotRunReason { reason, fix: "sudo apt install qemu-user-static binfmt-support" };
+        return NotRunReason { reason, fix: packages::QEMU_HANDLERS.install_command().unwrap_or(register) };
     }
     let reason = format!("QEMU for {architecture} is not installed");
-    NotRunReason { reason, fix: "sudo apt install qemu-user-static" }
+    NotRunReason { reason, fix: packages::QEMU.install_command().unwrap_or(register) }
 }
 
 #[cfg(test)]
@@ -188,7 +192,7 @@ mod tests {
                 "linux/arm64",
                 true,
                 "QEMU for arm64 is not installed",
-                "apt install qemu-user-static",
+                "apt-get install qemu-user-static",
             ),
             (
                 "linux/amd64 docker:linux/amd64",

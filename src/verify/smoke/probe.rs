@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use super::SmokeHost;
-use super::chroot::is_possible;
-use super::host::{DockerDaemon, Isolation};
-use crate::image::buildx::{docker, qemu};
+use super::host::DockerDaemon;
+use crate::host::{IS_LINUX, binfmt, isolation};
+use crate::image::buildx::docker;
 use crate::image::load;
 use crate::plan::Image;
 use crate::platform::Platform;
@@ -17,26 +17,15 @@ pub(crate) fn find_host(images: &[Image], ui: &Ui) -> Result<SmokeHost> {
     if images.iter().all(|image| image.smoke.is_none()) {
         return Ok(SmokeHost::default());
     }
-    let is_linux = cfg!(target_os = "linux");
-    let docker = load::docker_platform(ui)?
-        .map(|platform| DockerDaemon { platform, is_local: is_linux && docker::is_local(ui) });
+    let docker = load::docker_platform(ui)?.map(|platform| DockerDaemon { platform, is_local: docker::is_local(ui) });
     let qemu = Platform::all().map(Platform::qemu_name);
     Ok(SmokeHost {
-        platform: if is_linux { newest_platform() } else { None },
+        platform: if IS_LINUX { newest_platform() } else { None },
         docker,
-        emulated: Platform::all().filter(|platform| qemu::is_emulated(*platform)).collect(),
+        emulated: Platform::all().filter(|platform| binfmt::is_emulated(*platform)).collect(),
         qemu: qemu.filter_map(|name| Some((name, find_program(&format!("qemu-{name}-static"))?))).collect(),
-        isolation: if is_linux { find_isolation(ui)? } else { None },
+        isolation: isolation::find(ui)?,
     })
-}
-
-fn find_isolation(ui: &Ui) -> Result<Option<Isolation>> {
-    for isolation in [Isolation::Namespaces, Isolation::ChangeRoot, Isolation::UserNamespace] {
-        if is_possible(isolation, ui)? {
-            return Ok(Some(isolation));
-        }
-    }
-    Ok(None)
 }
 
 /// Returns the platform with the highest CPU level that this processor supports.

@@ -29,6 +29,7 @@ const LEVELS: &[&[&str]] = &[
     &["registry"],
     &["credentials"],
     &["oci"],
+    &["host"],
     &["elf", "ui", "fs"],
     &["finding", "platform", "timings", "process"],
     &["shell", "error", "threads"],
