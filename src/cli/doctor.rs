@@ -16,7 +16,7 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub overwrite: OverwriteArgs,
 
-    /// Install missing targets, QEMU and a buildx builder, then check again
+    /// Install zig, missing targets, QEMU and a buildx builder, then check again
     #[arg(long)]
     pub fix: bool,
 }

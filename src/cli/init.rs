@@ -10,6 +10,11 @@ pub(crate) struct InitArgs {
     /// Write the configuration to multiarch.toml instead of Cargo.toml
     #[arg(long)]
     pub file: bool,
+    /// Push to this registry
+    ///
+    /// A registry is a host with an optional path, such as ghcr.io/you. The image name is appended to it.
+    #[arg(long, value_name = "REGISTRY")]
+    pub registry: Option<String>,
     /// Copy a built-in template to docker/ and use it in the configuration
     ///
     /// The built-in templates are scratch, alpine, debian, distroless-static and distroless-cc.
@@ -27,8 +32,8 @@ pub(crate) struct InitArgs {
     pub ci_native: bool,
     /// Overwrite existing files
     ///
-    /// With --template or --ci, an existing configuration is kept, and only the template or the workflow is
-    /// overwritten.
+    /// With --registry, --template or --ci, an existing configuration is kept, and only the registry, the template or the
+    /// workflow is overwritten.
     #[arg(long)]
     pub force: bool,
     /// Print the files without writing them

@@ -10,7 +10,7 @@ use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 use super::dependency_summary::{DependencySummary, summarize};
 use super::{CompileRequest, cargo_command};
 use crate::error::{Class, Failure};
-use crate::plan::{Build, BuildSettings};
+use crate::plan::{Build, BuildSettings, cargo_error};
 use crate::process::Cmd;
 
 /// Summarizes the dependencies of every build. `cfgs` contains the `cfg` values of each target triple. Builds whose
@@ -78,7 +78,8 @@ fn metadata(request: &CompileRequest, settings: &BuildSettings) -> Result<Option
 }
 
 fn lock_file_failure(request: &CompileRequest, stderr: &str) -> Failure {
-    let message = stderr.trim().trim_start_matches("error: ").lines().next().unwrap_or_default();
+    let message = cargo_error::message(stderr);
+    let message = message.lines().next().unwrap_or_default();
     // Do not suggest `cargo generate-lockfile` if a lock file exists, because it would update every dependency.
     let (problem, command) = if request.paths.root.join("Cargo.lock").is_file() {
         ("is out of date", "cargo update --workspace")

@@ -63,7 +63,7 @@ pub(crate) struct RustToolchain {
 /// Programs on this machine that compile or link for other targets.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostTools {
-    /// zig on PATH or in the Python package `ziglang`. Always `None` if no build could need zig.
+    /// The first zig that `zig_program` finds. Always `None` if no build could need zig.
     pub zig: Option<ZigProgram>,
     pub cross: Option<Cross>,
     /// The memory in bytes that programs can allocate without swapping, if known. Respects the limits of the container.

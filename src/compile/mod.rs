@@ -31,7 +31,9 @@ pub(crate) mod std_library;
 pub(crate) mod sysroot;
 pub(crate) mod target_cpu;
 pub(crate) mod toolchain;
+pub(crate) mod zig_install;
 pub(crate) mod zig_libc;
+pub(crate) mod zig_package;
 pub(crate) mod zig_program;
 pub(crate) mod zig_script;
 

@@ -72,7 +72,7 @@ pub(crate) fn probe(request: &CompileRequest) -> Result<Probed> {
     let may_need_zig = request.builds.iter().any(|build| {
         facts.targets.contains_key(&build.settings.triple) && may_need_zig(&facts.build(&build.settings), &facts.rust)
     });
-    facts.tools.zig = if may_need_zig { zig_program::find() } else { None };
+    facts.tools.zig = if may_need_zig { zig_program::find(&request.paths.cache_dir) } else { None };
     Ok(Probed { facts, problems })
 }
 

@@ -9,13 +9,14 @@ use super::auditable::{self, AuditableDecision};
 use super::c_env::{self, CEnv};
 use super::cargo_command::{self, CargoCommands, CargoRun};
 use super::expected_linking::{self, ExpectedLinking};
-use super::facts::Facts;
+use super::facts::{Facts, HostTools};
 use super::linker::types::{Linker, LinkerSelection};
 use super::linker::{self, known_issue_check, system_library_check};
 use super::memory::{self, MemoryUse};
 use super::probe::{self, Probed};
 use super::requirement::{Problem, Requirement};
 use super::sysroot::apt;
+use super::zig_program::ZigProgram;
 use super::{CompileRequest, c_env_files, std_library, target_cpu};
 use crate::elf::linking::SymbolKind;
 use crate::plan::{Build, BuildSettings};
@@ -95,6 +96,18 @@ impl Toolchain {
     /// Returns the triples whose standard library [`Toolchain::install_missing`] would install.
     pub(crate) fn missing_std(&self) -> Vec<String> {
         std_library::missing(&self.request.builds, &self.facts.targets)
+    }
+
+    /// Reports whether a build that no installed linker can link could be linked with zig.
+    pub(crate) fn needs_zig(&self) -> bool {
+        let tools =
+            HostTools { zig: Some(ZigProgram::pinned(&self.request.paths.cache_dir)), ..self.facts.tools.clone() };
+        let could_use_zig = |build: &Build| {
+            let selected = linker::select(&self.facts.build(&build.settings), &self.facts.rust, &tools);
+            !self.linkers.contains_key(&build.settings)
+                && selected.is_ok_and(|selection| selection.linker == Linker::Zig)
+        };
+        self.facts.tools.zig.is_none() && self.request.builds.iter().any(could_use_zig)
     }
 
     /// Returns advice about settings that the user may want to change.

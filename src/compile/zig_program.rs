@@ -1,9 +1,11 @@
-//! Finds zig, on PATH or in the Python package `ziglang`.
+//! Finds zig: on PATH, where `doctor --fix` installs it, or in the Python package `ziglang`.
 
 use std::path::{Path, PathBuf};
 
+use camino::Utf8Path;
 use semver::Version;
 
+use super::zig_package;
 use crate::process::{Cmd, find_program};
 
 /// The oldest supported version of zig.
@@ -19,6 +21,13 @@ pub(crate) struct ZigProgram {
     pub version: Version,
 }
 
+impl ZigProgram {
+    /// Returns the zig that `doctor --fix` installs.
+    pub(crate) fn pinned(cache_dir: &Utf8Path) -> Self {
+        ZigProgram { path: zig_package::program_path(cache_dir).into(), version: zig_package::ZIG_VERSION }
+    }
+}
+
 #[cfg(test)]
 impl ZigProgram {
     pub(crate) fn sample() -> Self {
@@ -26,10 +35,14 @@ impl ZigProgram {
     }
 }
 
-/// Returns the zig on PATH or else the one in the Python package. Python is started only once, here, because it takes
-/// longer to start than zig takes to compile a small file.
-pub(crate) fn find() -> Option<ZigProgram> {
-    find_program("zig").and_then(check).or_else(|| check(path_in_python_package()?))
+/// Returns the first zig that works: the one on PATH, the one that `doctor --fix` installed into the cache directory, or
+/// the one in the Python package. Python is started only once, here, because it takes longer to start than zig takes to
+/// compile a small file.
+pub(crate) fn find(cache_dir: &Utf8Path) -> Option<ZigProgram> {
+    find_program("zig")
+        .and_then(check)
+        .or_else(|| check(zig_package::program_path(cache_dir).into()))
+        .or_else(|| check(path_in_python_package()?))
 }
 
 fn path_in_python_package() -> Option<PathBuf> {
@@ -38,7 +51,7 @@ fn path_in_python_package() -> Option<PathBuf> {
 }
 
 /// Returns the zig at a path, or `None` if it does not run or is too old.
-fn check(path: PathBuf) -> Option<ZigProgram> {
+pub(crate) fn check(path: PathBuf) -> Option<ZigProgram> {
     let printed = Cmd::new(&path).arg("version").read().ok()?;
     let version = Version::parse(printed.trim()).ok().filter(|version| *version >= MINIMUM_VERSION)?;
     Some(ZigProgram { path, version })

@@ -4,6 +4,7 @@
 pub(crate) mod ca_certificates;
 pub(crate) mod choices;
 pub(crate) mod healthcheck;
+pub(crate) mod location;
 pub(crate) mod metadata_typo;
 pub(crate) mod parse_errors;
 pub(crate) mod policy;
@@ -216,6 +217,17 @@ pub(crate) enum ConfigTable {
     Workspace,
     /// `[package.metadata.multiarch]`
     Package,
+}
+
+impl ConfigTable {
+    /// Returns the keys that lead to the table from the top level of its file.
+    pub(crate) fn path(self) -> &'static [&'static str] {
+        match self {
+            ConfigTable::Root => &[],
+            ConfigTable::Workspace => &["workspace", "metadata", "multiarch"],
+            ConfigTable::Package => &["package", "metadata", "multiarch"],
+        }
+    }
 }
 
 /// A string or a list of strings: `"a"` or `["a", "b"]`.

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 use serde::Deserialize;
 
+use super::location::ConfigFile;
 use super::parse_errors::explain_parse_error;
 use super::scope::{Scope, misplaced_key};
 use super::{Config, ConfigTable, metadata_typo};
@@ -29,16 +30,25 @@ struct MetadataTables {
     multiarch: Option<Config>,
 }
 
-/// Reads the configuration from a table in a file. Returns `None` if the file or the table does not exist. Adds a note
-/// if the file contains a table whose name appears to be misspelled.
-pub(crate) fn read(path: &Utf8Path, table: ConfigTable, notes: &mut Vec<String>) -> Result<Option<Config>> {
+/// Reads the configuration from a table in a file, and adds the file to `files`. Returns `None` if the file or the table
+/// does not exist. Adds a note if the file contains a table whose name appears to be misspelled.
+pub(crate) fn read(
+    path: &Utf8Path,
+    table: ConfigTable,
+    files: &mut Vec<ConfigFile>,
+    notes: &mut Vec<String>,
+) -> Result<Option<Config>> {
     let text = match fs_err::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).context("cannot read the configuration"),
     };
     notes.extend(metadata_typo::misspelled_table_note(&text, path, table));
-    Ok(parse(&text, path, table)?)
+    let config = parse(&text, path, table)?;
+    if config.is_some() {
+        files.push(ConfigFile { path: path.to_owned(), table, text });
+    }
+    Ok(config)
 }
 
 /// Parses the configuration from a table in `text`. Returns `None` if the table does not exist.

@@ -23,7 +23,8 @@ pub(crate) struct BuiltInTemplate {
     pub libc: Libc,
 }
 
-const SCRATCH: &str = "scratch";
+/// The base of images without a base image.
+pub(crate) const SCRATCH: &str = "scratch";
 
 const BUILT_IN_TEMPLATES: [BuiltInTemplate; 5] = [
     BuiltInTemplate { name: SCRATCH, base: SCRATCH, libc: Libc::Musl },
@@ -95,7 +96,7 @@ pub(crate) fn resolve_image_platform(
         template,
         files,
         directories,
-        capabilities: file_capabilities(image, settings, binaries)?,
+        capabilities: file_capabilities(image, settings)?,
         ca_certificates: ca_certificates(settings, is_scratch),
         has_default_ca_certificates: is_scratch && settings.ca_certificates.is_none(),
         timezones: settings.timezones.unwrap_or_default(),
@@ -143,23 +144,11 @@ fn choose_base(
     Ok(base.to_owned())
 }
 
-/// Returns the capabilities of binaries. Fails if one is unknown, or set for a binary that is not in the image.
-fn file_capabilities(
-    image: &str,
-    settings: &Config,
-    binaries: &[Binary],
-) -> Result<IndexMap<String, FileCapabilities>, Failure> {
+/// Returns the capabilities of binaries. Fails if one is unknown.
+fn file_capabilities(image: &str, settings: &Config) -> Result<IndexMap<String, FileCapabilities>, Failure> {
     let failure = |problem: String| Failure::new(Class::Config, format!("image '{image}': capabilities: {problem}"));
     let mut result = IndexMap::new();
     for (name, capabilities) in &settings.capabilities {
-        if !binaries.iter().any(|binary| binary.name == *name) {
-            let names = binaries.iter().map(|binary| binary.name.as_str());
-            return Err(failure(format!("the image has no binary '{name}'")).did_you_mean_or_list(
-                name,
-                names,
-                "binaries of the image",
-            ));
-        }
         let capabilities = FileCapabilities::from_names(capabilities).map_err(|unknown| {
             let short = unknown.to_ascii_lowercase();
             failure(format!("unknown capability '{unknown}'"))

@@ -148,11 +148,16 @@ fn binaries_of_image(
         (_, Some(package)) if !package.bins.is_empty() => package.bins.clone(),
         _ if workspace.package_with_bin(name).is_some() => vec![name.to_owned()],
         _ => {
-            return Err(Failure::new(Class::Config, format!("image '{name}' has no binaries"))
+            let location = sources.locate(name, &[], None);
+            return Err(Failure::new(Class::Config, format!("{location}image '{name}' has no binaries"))
                 .hint(format!("list its binaries in images.{name}: bins = [\"…\"]")));
         }
     };
-    bins.iter().map(|bin| find_binary(workspace, package, bin)).collect()
+    let find = |bin: &String| {
+        check_exists(workspace, bin, || sources.locate(name, &["bins"], Some(bin)))?;
+        find_binary(workspace, package, bin)
+    };
+    bins.iter().map(find).collect()
 }
 
 /// Returns one image per binary of the selected packages. If a package has only one binary, the image is named after
@@ -171,6 +176,7 @@ fn image_per_binary<'a>(workspace: &'a Workspace, sources: &ConfigSources) -> Re
     }
     let has_image = |bin: &&String| images.iter().any(|image| image.binaries[0].name == **bin);
     if let Some(missing) = requested_bins.iter().find(|bin| !has_image(bin)) {
+        check_exists(workspace, missing, || sources.locate("", &["bins"], Some(missing)))?;
         let package = package_with_bin(workspace, missing)?;
         return Err(Failure::new(Class::Config, format!("binary '{missing}' is not in a selected package"))
             .hint(format!("select its package with `-p {}`", package.name)));
@@ -203,14 +209,24 @@ fn find_binary(workspace: &Workspace, owner: Option<&Package>, bin: &str) -> Res
 }
 
 fn package_with_bin<'a>(workspace: &'a Workspace, bin: &str) -> Result<&'a Package, Failure> {
-    workspace.package_with_bin(bin).ok_or_else(|| {
-        let known = workspace.packages.iter().flat_map(|package| &package.bins).map(String::as_str);
-        Failure::new(Class::Config, format!("the workspace has no binary '{bin}'")).did_you_mean_or_list(
-            bin,
-            known,
-            "available binaries",
-        )
-    })
+    workspace.package_with_bin(bin).ok_or_else(|| no_such_binary(workspace, bin, ""))
+}
+
+/// Fails if the workspace has no binary with a name from the configuration. `locate` returns the location of the name.
+fn check_exists(workspace: &Workspace, bin: &str, locate: impl FnOnce() -> String) -> Result<(), Failure> {
+    match workspace.package_with_bin(bin) {
+        Some(_) => Ok(()),
+        None => Err(no_such_binary(workspace, bin, &locate())),
+    }
+}
+
+fn no_such_binary(workspace: &Workspace, bin: &str, location: &str) -> Failure {
+    let known = workspace.packages.iter().flat_map(|package| &package.bins).map(String::as_str);
+    Failure::new(Class::Config, format!("{location}the workspace has no binary '{bin}'")).did_you_mean_or_list(
+        bin,
+        known,
+        "available binaries",
+    )
 }
 
 #[cfg(test)]

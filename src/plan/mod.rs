@@ -1,10 +1,12 @@
 //! Resolves flags, environment variables and configuration files into a [`Plan`]. Later stages read only the plan.
 
 pub(crate) mod annotations;
+pub(crate) mod cargo_error;
 pub(crate) mod cargo_profiles;
 pub(crate) mod check_container;
 pub(crate) mod check_features;
 pub(crate) mod check_names;
+pub(crate) mod check_programs;
 pub(crate) mod ci_matrix;
 pub(crate) mod ci_tag;
 pub(crate) mod git;

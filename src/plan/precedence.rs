@@ -5,6 +5,7 @@ use anyhow::Result;
 use indexmap::IndexMap;
 
 use super::Workspace;
+use crate::config::location::ConfigFile;
 use crate::config::{Config, ConfigTable, read};
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
@@ -18,6 +19,8 @@ pub(crate) struct ConfigSources {
     pub packages: IndexMap<String, Config>,
     /// Settings from flags, or from environment variables for flags that are not set.
     pub command_line: Config,
+    /// The files that contain settings, those of packages first.
+    pub files: Vec<ConfigFile>,
     /// Notes about ignored tables whose names look misspelled.
     pub notes: Vec<String>,
 }
@@ -26,9 +29,9 @@ impl ConfigSources {
     /// Reads a workspace's configuration files.
     pub(crate) fn load(workspace: &Workspace, command_line: Config) -> Result<ConfigSources> {
         let file = workspace.root.join("multiarch.toml");
-        let mut notes = Vec::new();
-        let in_file = read::read(&file, ConfigTable::Root, &mut notes)?;
-        let in_manifest = read::read(&workspace.manifest_path, ConfigTable::Workspace, &mut notes)?;
+        let (mut files, mut notes) = (Vec::new(), Vec::new());
+        let in_file = read::read(&file, ConfigTable::Root, &mut files, &mut notes)?;
+        let in_manifest = read::read(&workspace.manifest_path, ConfigTable::Workspace, &mut files, &mut notes)?;
         if in_file.is_some() && in_manifest.is_some() {
             let message = format!(
                 "found two configurations: {file} and [workspace.metadata.multiarch] in {}",
@@ -51,11 +54,21 @@ impl ConfigSources {
                 ))
                 .into());
             }
-            if let Some(config) = read::read(&package.manifest_path, ConfigTable::Package, &mut notes)? {
+            if let Some(config) = read::read(&package.manifest_path, ConfigTable::Package, &mut files, &mut notes)? {
                 packages.insert(package.name.clone(), config);
             }
         }
-        Ok(ConfigSources { workspace: in_file.or(in_manifest).unwrap_or_default(), packages, command_line, notes })
+        files.reverse();
+        let workspace = in_file.or(in_manifest).unwrap_or_default();
+        Ok(ConfigSources { workspace, packages, command_line, files, notes })
+    }
+
+    /// Returns the location of an image's setting, as in `multiarch.toml:7: `, or an empty string if it is unknown. `keys`
+    /// leads to the setting. If `item` is set, finds that item of a list.
+    pub(crate) fn locate(&self, image: &str, keys: &[&str], item: Option<&str>) -> String {
+        let in_image = [&["images", image][..], keys].concat();
+        let find = |keys: &[&str]| self.files.iter().find_map(|file| file.find(keys, item));
+        find(&in_image).or_else(|| find(keys)).map_or_else(String::new, |location| format!("{location}: "))
     }
 
     /// Returns the names of the configured images, each with the package whose metadata configures it, if any.

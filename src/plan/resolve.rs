@@ -7,6 +7,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::annotations;
 use super::check_names::{check_image_name, check_registry_host, compose_repository, is_registry_host};
+use super::check_programs;
 use super::git_tags::{self, Release};
 use super::image_platform::resolve_image_platform;
 use super::images::{ImageSelection, check_collisions, select_images};
@@ -224,7 +225,9 @@ fn resolve_image(
     let mut resolved = Vec::new();
     for platform in platforms {
         let settings = sources.platform_config(settings, platform);
-        resolved.push(resolve_image_platform(&name, platform, &settings, &binaries, &labels, workspace)?);
+        let platform = resolve_image_platform(&name, platform, &settings, &binaries, &labels, workspace)?;
+        check_programs::check(&name, &platform, &settings, sources)?;
+        resolved.push(platform);
     }
     let copies_libraries = resolved.iter().any(|platform| platform.copy_libraries);
     if all.copy_libraries == Some(true) && !copies_libraries {

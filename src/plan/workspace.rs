@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::MetadataCommand;
 use semver::Version;
 
+use super::cargo_error;
 use super::cargo_profiles::CargoProfiles;
 use crate::error::{Class, Failure};
 
@@ -39,6 +40,8 @@ pub(crate) struct Package {
     pub manifest_path: Utf8PathBuf,
     /// Names of the binary targets.
     pub bins: Vec<String>,
+    /// The binary that `cargo run` starts, if the manifest sets it.
+    pub default_run: Option<String>,
     pub features: Vec<String>,
     pub description: Option<String>,
     pub license: Option<String>,
@@ -54,6 +57,7 @@ impl Package {
             version,
             manifest_path,
             bins: bins.iter().map(|bin| (*bin).to_owned()).collect(),
+            default_run: None,
             features: Vec::new(),
             description: None,
             license: None,
@@ -171,6 +175,7 @@ impl From<&cargo_metadata::Package> for Package {
             version: package.version.clone(),
             manifest_path: package.manifest_path.clone(),
             bins,
+            default_run: package.default_run.clone(),
             features: package.features.keys().cloned().collect(),
             description: package.description.clone().filter(|text| !text.is_empty()),
             license: package.license.clone(),
@@ -197,13 +202,13 @@ fn explain_metadata_error(error: cargo_metadata::Error) -> anyhow::Error {
     let cargo_metadata::Error::CargoMetadata { stderr } = error else {
         return Failure::new(Class::Toolchain, error.to_string()).hint("install Rust: https://rustup.rs").into();
     };
-    let message = stderr.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or(stderr.trim());
+    let message = cargo_error::message(&stderr);
     if message.starts_with("could not find `Cargo.toml`") {
-        return Failure::new(Class::Config, message)
+        return Failure::new(Class::Config, message.lines().next().unwrap_or_default())
             .hint("run the command in a Rust package, or pass `--manifest-path path/to/Cargo.toml`")
             .into();
     }
-    Failure::new(Class::Config, stderr.trim().trim_start_matches("error: "))
+    Failure::new(Class::Config, message)
         .hint("run `cargo metadata --no-deps --format-version 1` to reproduce the error")
         .into()
 }

@@ -91,21 +91,18 @@ fn builder_description(selection: &EngineSelection) -> Option<String> {
 
 /// Lists the linkers in the plan's order, each with the reason for its choice and the platforms that use it.
 fn linkers_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> String {
-    let mut by_choice: IndexMap<String, IndexSet<Platform>> = IndexMap::new();
-    for platform in plan.platforms() {
-        if let Some(choice) = toolchain.linkers.get(&platform.build) {
-            by_choice.entry(format!("{}: {}", choice.linker, choice.why)).or_default().insert(platform.platform);
-        }
-    }
+    let describe = |platform: &ImagePlatform| {
+        let choice = toolchain.linkers.get(&platform.build)?;
+        Some(format!("{}: {}", choice.linker, choice.why))
+    };
     let mut lines = vec!["Linkers:".to_owned()];
-    lines.extend(list_by_platforms(by_choice, width));
+    lines.extend(list_by_platforms(&plan.images, describe, width));
     lines.join("\n")
 }
 
 /// Lists how the executables will be linked, and the symbols that they will contain.
 fn executables_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>) -> String {
-    let mut by_linking: IndexMap<String, IndexSet<Platform>> = IndexMap::new();
-    for platform in plan.platforms() {
+    let describe = |platform: &ImagePlatform| {
         let ExpectedLinking { executable, symbols } = toolchain.expected_linking(&platform.build, platform.symbols);
         let contents = match symbols {
             SymbolKind::Stripped => "stripped: no function names in backtraces",
@@ -113,20 +110,51 @@ fn executables_section(plan: &Plan, toolchain: &Toolchain, width: Option<usize>)
             SymbolKind::DebugInfo => "debug information",
         };
         let executable = executable.map(|kind| format!("{kind}, ")).unwrap_or_default();
-        let description = format!("{executable}{contents} (profile {})", platform.build.profile);
-        by_linking.entry(description).or_default().insert(platform.platform);
-    }
+        Some(format!("{executable}{contents} (profile {})", platform.build.profile))
+    };
     let mut lines = vec!["Executables:".to_owned()];
-    lines.extend(list_by_platforms(by_linking, width));
+    lines.extend(list_by_platforms(&plan.images, describe, width));
     lines.join("\n")
 }
 
-fn list_by_platforms(descriptions: IndexMap<String, IndexSet<Platform>>, width: Option<usize>) -> Vec<String> {
-    let item = |(description, platforms): (String, IndexSet<Platform>)| {
-        let names = platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ");
-        ListItem { names, description }
+/// Lists each description once, with the platforms that it applies to. Names the images as well if a platform has different
+/// descriptions in different images.
+fn list_by_platforms(
+    images: &[Image],
+    describe: impl Fn(&ImagePlatform) -> Option<String>,
+    width: Option<usize>,
+) -> Vec<String> {
+    let mut by_description: IndexMap<String, IndexMap<&str, IndexSet<Platform>>> = IndexMap::new();
+    let mut by_platform: IndexMap<Platform, IndexSet<String>> = IndexMap::new();
+    for image in images {
+        for platform in &image.platforms {
+            let Some(description) = describe(platform) else { continue };
+            by_platform.entry(platform.platform).or_default().insert(description.clone());
+            let platforms = by_description.entry(description).or_default().entry(&image.name).or_default();
+            platforms.insert(platform.platform);
+        }
+    }
+    let names_images = by_platform.values().any(|descriptions| descriptions.len() > 1);
+    let item = |(description, by_image): (String, IndexMap<&str, IndexSet<Platform>>)| ListItem {
+        names: if names_images { images_and_platforms(&by_image) } else { platform_names(by_image.values().flatten()) },
+        description,
     };
-    table::render_list(&descriptions.into_iter().map(item).collect::<Vec<_>>(), width)
+    table::render_list(&by_description.into_iter().map(item).collect::<Vec<_>>(), width)
+}
+
+/// Names images with their platforms, as in `core, worker (linux/amd64, linux/arm64); ctl (linux/amd64)`.
+fn images_and_platforms(by_image: &IndexMap<&str, IndexSet<Platform>>) -> String {
+    let mut by_platforms: IndexMap<String, Vec<&str>> = IndexMap::new();
+    for (image, platforms) in by_image {
+        by_platforms.entry(platform_names(platforms)).or_default().push(image);
+    }
+    let name = |(platforms, images): (String, Vec<&str>)| format!("{} ({platforms})", images.join(", "));
+    by_platforms.into_iter().map(name).collect::<Vec<_>>().join("; ")
+}
+
+fn platform_names<'a>(platforms: impl IntoIterator<Item = &'a Platform>) -> String {
+    let unique: IndexSet<&Platform> = platforms.into_iter().collect();
+    unique.into_iter().map(Platform::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn sysroots_section(toolchain: &Toolchain, width: Option<usize>) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Configuration errors: exit code 3, a message that names the invalid setting, and a hint.
 
 use crate::support::snapshot::snapshot;
-use crate::support::{Finished, Project};
+use crate::support::{Fakes, Finished, Project, find};
 
 /// Asserts that `plan` fails with a configuration error.
 #[track_caller]
@@ -45,6 +45,20 @@ fn unknown_binary_is_reported() {
         refused(&Project::app(), &["--bin", "other"]),
         refused_config("[images.x]"),
         refused(&Project::app(), &["-p", "apq"]),
+    );
+}
+
+#[test]
+fn names_of_missing_binaries_are_reported_with_their_line() {
+    let in_manifest = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n\n\
+        [package.metadata.multiarch]\nbins = [\"app\", \"appp\"]\n";
+    let other_entry = "[images.x]\nbins = ['app']\nentrypoint = ['/usr/local/bin/entry']\n";
+    snapshot!(
+        refused_config("tags = ['1']\n[images.x]\nbins = [\n  'app',\n  'ap',\n]"),
+        refused(&Project::app().file("Cargo.toml", in_manifest), &[]),
+        refused_config("[images.x]\nbins = ['app']\ncapabilities = { ap = ['net_bind_service'] }"),
+        refused_config("entrypoint = ['/usr/local/bin/ap', 'serve']\n"),
+        refused_config(other_entry),
     );
 }
 
@@ -233,6 +247,23 @@ fn missing_or_outdated_cargo_lock_is_reported() {
     let missing = refused(&project, &[]);
     let project = project.file("Cargo.lock", "version = 4\n\n[[package]]\nname = \"app\"\nversion = \"1.2.2\"\n");
     snapshot!(missing, refused(&project, &[]));
+}
+
+#[test]
+fn status_lines_of_cargo_are_not_part_of_errors() {
+    const STATUS: &str = "    Blocking waiting for file lock on package cache\n    Updating crates.io index\n";
+    let cargo = |error: &str, when: &str| {
+        let real = find("cargo").unwrap().display().to_string();
+        let fail = format!("printf '%s' '{STATUS}{error}' >&2; exit 101");
+        Fakes::new().program("cargo", &format!("case \"$*\" in {when}) {fail} ;; *) exec {real} \"$@\" ;; esac"))
+    };
+    let run = |cargo: Fakes| Project::app().run(&["plan"]).path_first(&cargo).fails(3).finish();
+    let locked = "error: cannot update the lock file /x/Cargo.lock because --locked was passed to prevent this\n";
+    snapshot!(
+        run(cargo(locked, "*--locked*")).stderr_has(&["out of date: cannot update the lock file"]),
+        run(cargo("error: failed to parse manifest at `/x/Cargo.toml`\n\nCaused by:\n  no targets\n", "*--no-deps*")),
+        run(cargo("error: could not find `Cargo.toml` in `/x` or any parent directory\n", "*--no-deps*")),
+    );
 }
 
 #[test]

@@ -230,6 +230,68 @@ fn doctor_finds_every_platform_without_a_linker() {
     snapshot!(result);
 }
 
+/// A fake python3 whose pip installs a zig that prints `version`, and logs its arguments and the requirements.
+fn python(version: &str) -> String {
+    format!(
+        r#"echo "$@" >> "$0.log"
+case "$*" in
+  "-m pip --version") ;;
+  "-m pip install "*)
+    while [ $# -gt 0 ]; do
+      case $1 in --target) target=$2 ;; --requirement) sed 's/^/> /' "$2" >> "$0.log" ;; esac
+      shift
+    done
+    mkdir -p "$target/ziglang"
+    printf '#!/bin/sh\necho {version}\n' > "$target/ziglang/zig"
+    chmod +x "$target/ziglang/zig" ;;
+  *) exit 1 ;;
+esac"#
+    )
+}
+
+/// Prepares `doctor` for a workspace that needs zig.
+fn doctor_without_zig(project: &Project, tools: &Fakes, args: &[&str]) -> Run {
+    let args = [&["doctor", "--engine", "embedded", "--registry", "localhost:1"], args].concat();
+    project.run(&args).path_only(tools).env("XDG_CACHE_HOME", project.path().join("cache"))
+}
+
+#[test]
+fn doctor_installs_zig() {
+    const CONFIG: &str = "libc = 'gnu'\nbase = 'scratch'\nlinker = 'zig'\nplatforms = ['linux/arm64']";
+    let tools = || bare().real("chmod");
+    let project = Project::with_config(CONFIG);
+    let works = tools().program("python3", &python("0.17.1"));
+    let before = run_doctor(doctor_without_zig(&project, &works, &[]), 4);
+    assert!(!works.log("python3").contains("pip"), "doctor must not change anything without --fix");
+    let fixed = doctor_without_zig(&project, &works, &["--fix"]).finds(7).finish();
+    let installed = project.path().join("cache/cargo-multiarch/ziglang-0.17.1/ziglang/zig");
+    assert!(installed.is_file(), "{fixed}");
+    fixed.finding("ok", "linker", "zig: explicitly requested");
+    let log = works.log("python3");
+    assert!(log.contains("--require-hashes") && log.contains("> ziglang==0.17.1 \\\n> --hash=sha256:"), "{log}");
+    // Other commands find the same zig, without Python.
+    project.run(&["plan"]).path_only(&bare()).env("XDG_CACHE_HOME", project.path().join("cache")).finish();
+
+    let seen = [
+        bare(),
+        tools().program("python3", "exit 1"),
+        tools().program(
+            "python3",
+            "[ \"$3\" != install ] || { echo 'ERROR: No matching distribution found' >&2; exit 1; }",
+        ),
+        tools().program("python3", &python("0.1.0")),
+    ]
+    .map(|tools| {
+        let project = Project::with_config(CONFIG);
+        let failed = run_doctor(doctor_without_zig(&project, &tools, &["--fix"]), 4);
+        let left: Vec<_> = std::fs::read_dir(project.path().join("cache/cargo-multiarch")).unwrap().flatten().collect();
+        assert!(left.iter().all(|entry| entry.file_name() == "ziglang-0.17.1"), "{left:?}");
+        let warning = failed.stderr.lines().find(|line| line.starts_with("warning: ")).unwrap();
+        format!("{}\n", warning.replace(&project.path().display().to_string(), "[project]"))
+    });
+    snapshot!(before, seen);
+}
+
 #[test]
 fn doctor_reports_each_platform_once() {
     let project = Project::with_config("platforms = ['linux/riscv64', 'linux/arm64', 'linux/amd64', 'linux/amd64/v3']");

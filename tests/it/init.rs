@@ -4,8 +4,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::Project;
 use crate::support::snapshot::snapshot;
+use crate::support::{Fakes, Project, find};
 
 const HEAD: &str = "[package]\nname = \"app\"\nversion = \"1.2.3\"\nedition = \"2021\"\n";
 
@@ -93,7 +93,7 @@ fn init_configures_the_images_of_a_workspace() {
             .map(|image| (image["name"].as_str().unwrap(), image["platforms"][0]["base"].as_str().unwrap()))
             .collect();
         assert!(bases.contains(&("plain", "scratch")), "{bases:?}");
-        assert!(bases.iter().any(|(name, base)| *name == "server" && base.starts_with("debian:")), "{bases:?}");
+        assert!(bases.iter().any(|(name, base)| *name == "secure" && base.starts_with("debian:")), "{bases:?}");
         let again = project.run(flags).finish();
         assert_eq!(project.read(path), written);
         (added, again, written)
@@ -211,11 +211,91 @@ fn init_refuses_to_overwrite_files() {
     assert_ne!(project.read(workflow), "mine\n");
 }
 
+/// Creates the package `app` without a lock file.
+fn unlocked(rest: &str) -> Project {
+    Project::empty().file("Cargo.toml", &format!("{HEAD}{rest}")).file("src/main.rs", "fn main() {}\n")
+}
+
 #[test]
-fn init_reports_a_missing_lock_file() {
-    let project = Project::empty().file("Cargo.toml", HEAD).file("src/main.rs", "fn main() {}\n");
-    snapshot!(project.run(&["init"]).fails(3).finish());
-    assert_eq!(project.read("Cargo.toml"), HEAD);
+fn init_creates_a_missing_lock_file() {
+    let project = unlocked("");
+    let dry_run = project.run(&["init", "--dry-run"]).finish();
+    assert!(!project.has("Cargo.lock"), "a dry run writes nothing");
+    let added = project.run(&["init"]).finish();
+    assert!(project.read("Cargo.lock").contains("name = \"app\""));
+    project.plan();
+    snapshot!(dry_run.stderr, added);
+}
+
+#[test]
+fn init_updates_an_outdated_lock_file() {
+    let project = Project::app().file("Cargo.toml", &HEAD.replace("1.2.3", "1.2.4"));
+    project.run(&["init", "--dry-run"]).finish();
+    assert!(project.read("Cargo.lock").contains("1.2.3"), "a dry run writes nothing");
+    project.run(&["init"]).finish().stderr_has(&["Updated Cargo.lock"]);
+    assert!(project.read("Cargo.lock").contains("1.2.4"));
+}
+
+/// Adds a fake cargo whose `metadata` fails as it does without a network, unless it needs no dependencies.
+fn unreachable_index() -> Fakes {
+    let fail = "printf '    Blocking waiting for file lock on package cache\n    Updating crates.io index\n\
+                error: failed to get `serde` as a dependency of package `app v1.2.3`\n' >&2; exit 101";
+    let script = format!(
+        "case \"$*\" in *--no-deps*) exec {} \"$@\" ;; metadata*) {fail} ;; esac",
+        find("cargo").unwrap().display()
+    );
+    Fakes::new().program("cargo", &script)
+}
+
+#[test]
+fn init_works_without_the_dependencies() {
+    let project = unlocked("");
+    let added = project.run(&["init"]).path_first(&unreachable_index()).finish();
+    assert!(project.read("Cargo.toml").contains("[package.metadata.multiarch]"));
+    snapshot!(added.stderr_lacks("Updating").stderr_lacks("Blocking"));
+}
+
+#[test]
+fn init_writes_the_requested_registry() {
+    let project = Project::app();
+    let added = project.run(&["init", "--registry", "r.example/team"]).finish();
+    assert_eq!(project.plan()["images"][0]["repositories"], serde_json::json!(["r.example/team/app"]));
+
+    let configured = Project::with_config("tags = ['a'] # mine\n");
+    let changed = configured.run(&["init", "--registry", "r.example/team"]).finish();
+    assert!(configured.read("multiarch.toml").starts_with("tags = ['a'] # mine\n"));
+    assert_eq!(configured.plan()["images"][0]["repositories"], serde_json::json!(["r.example/team/app"]));
+    let refused = configured.run(&["init", "--registry", "other.example"]).fails(3).finish();
+    let replaced = configured.run(&["init", "--registry", "other.example", "--force"]).finish();
+    assert_eq!(configured.read("multiarch.toml"), "tags = ['a'] # mine\nregistry = \"other.example\"\n");
+    let invalid = Project::app();
+    let rejected = invalid.run(&["init", "--registry", "https://r.example"]).fails(3).finish();
+    assert_eq!(invalid.read("Cargo.toml"), HEAD);
+    snapshot!(added, changed, refused, replaced, rejected);
+}
+
+#[test]
+fn init_makes_one_image_of_a_package() {
+    let with_tool = |rest: &str| {
+        Project::app().file("Cargo.toml", &format!("{HEAD}{rest}")).file("src/bin/abc.rs", "fn main() {}\n")
+    };
+    for (rest, bins, entrypoint) in
+        [("", ["app", "abc"], "/usr/local/bin/app"), ("default-run = 'abc'\n", ["abc", "app"], "/usr/local/bin/abc")]
+    {
+        let project = with_tool(rest);
+        project.run(&["init"]).finish();
+        let plan = project.plan();
+        let images = plan["images"].as_array().unwrap();
+        assert_eq!(images.len(), 1, "{plan}");
+        let platform = &images[0]["platforms"][0];
+        let names: Vec<&str> =
+            platform["binaries"].as_array().unwrap().iter().map(|binary| binary["name"].as_str().unwrap()).collect();
+        assert_eq!((names.as_slice(), &images[0]["name"]), (&bins[..], &Value::from("app")));
+        assert_eq!(platform["container"]["entrypoint"], serde_json::json!([entrypoint]));
+    }
+    let project = with_tool("");
+    project.run(&["init"]).finish();
+    snapshot!(project.read("Cargo.toml"));
 }
 
 #[test]

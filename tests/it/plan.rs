@@ -69,6 +69,14 @@ fn plan_groups_linkers_by_reason() {
     snapshot!(Project::with_config(config).run(&["plan"]).path_only(&no_docker()).finish());
 }
 
+/// Images may have different linkers on the same platform.
+#[test]
+fn plan_groups_linkers_by_image() {
+    let config = "platforms = ['linux/amd64', 'linux/arm64']\n[images.one]\nbins = ['app']\n\
+        [images.two]\nbins = ['app']\nlinker = 'rust-lld'\n[images.three]\nbins = ['app']\nplatforms = ['linux/amd64']";
+    snapshot!(Project::with_config(config).run(&["plan"]).path_only(&no_docker()).finish());
+}
+
 #[test]
 fn plan_prints_commands() {
     let args = ["plan", "--registry", "r.example", "-v", "-F", "x,y", "--builder", "mine"];

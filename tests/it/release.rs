@@ -179,9 +179,9 @@ fn release_archives_are_limited_to_supported_targets_and_sizes() {
     let output = repository.run(&fakes, "release-artifacts", &["x86_64-pc-windows-msvc"]);
     fails_with(&output, "no release for target 'x86_64-pc-windows-msvc'");
     assert_eq!(fakes.log("cargo"), "");
-    std::fs::write(fakes.path().join("program"), [PROGRAM.as_bytes(), &vec![b'#'; 16_000_000]].concat()).unwrap();
+    std::fs::write(fakes.path().join("program"), [PROGRAM.as_bytes(), &vec![b'#'; 19_000_000]].concat()).unwrap();
     let output = repository.run(&fakes, "release-artifacts", &["aarch64-apple-darwin"]);
-    fails_with(&output, "more than 16000000");
+    fails_with(&output, "more than 19000000");
 }
 
 #[test]

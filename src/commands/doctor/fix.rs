@@ -2,9 +2,11 @@
 //! additional permissions.
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use crate::compile::toolchain::Toolchain;
+use crate::compile::{zig_install, zig_package};
 use crate::error::{Class, all_hints, failure_class, message_with_causes};
 use crate::image::buildx::builder::{self, Builder};
 use crate::image::buildx::qemu;
@@ -16,6 +18,8 @@ use crate::ui::Ui;
 pub(crate) enum Fix {
     /// Install standard libraries with rustup.
     InstallStd(Box<Toolchain>),
+    /// Install zig into this cache directory.
+    InstallZig(Utf8PathBuf),
     /// Create a builder for multi-platform images.
     CreateBuilder(Box<Paths>, Builder),
     /// Register QEMU with the kernel by running a privileged container.
@@ -37,6 +41,7 @@ impl Fix {
     pub(crate) fn command(&self) -> String {
         match self {
             Fix::InstallStd(toolchain) => format!("rustup target add {}", toolchain.missing_std().join(" ")),
+            Fix::InstallZig(cache_dir) => zig_package::install_command(cache_dir).to_string(),
             Fix::CreateBuilder(paths, builder) => {
                 builder::create_command(builder, paths).map(|cmd| cmd.to_string()).unwrap_or_default()
             }
@@ -50,6 +55,7 @@ impl Fix {
         ui.status("Fixing", format!("with `{command}`"));
         let result = match self {
             Fix::InstallStd(toolchain) => toolchain.install_std(ui).map(drop),
+            Fix::InstallZig(cache_dir) => zig_install::install(&cache_dir, ui),
             Fix::CreateBuilder(paths, builder) => builder::create(&builder, &paths, ui),
             Fix::RegisterQemu(platforms) => qemu::install_command(&platforms).read().map(drop),
         };

@@ -10,6 +10,7 @@ pub(crate) mod plan_to_check;
 pub(crate) mod registries;
 pub(crate) mod results;
 pub(crate) mod toolchain;
+pub(crate) mod verdict;
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -19,6 +20,7 @@ use self::fix::{Fix, FixResult};
 use self::plan_to_check::{LoadedPlan, plan_to_check};
 use self::results::Results;
 use crate::cli::{DoctorArgs, MessageFormat};
+use crate::config::Config;
 use crate::error::Failure;
 use crate::ui::Ui;
 use crate::ui::text::plural;
@@ -35,7 +37,7 @@ pub(crate) fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {
             diagnosis = diagnose(args, ui)?;
         }
     }
-    let Diagnosis { workspace, results } = diagnosis;
+    let Diagnosis { workspace, results, verdict } = diagnosis;
     match args.output.message_format {
         MessageFormat::Human => {
             for line in output::render_list(&results.checks, ui) {
@@ -44,7 +46,11 @@ pub(crate) fn run(args: &DoctorArgs, ui: &Ui) -> Result<()> {
         }
         MessageFormat::Json => ui.data(&output::to_json(workspace.as_deref(), &results.checks, &fixed)?)?,
     }
-    Ok(fail_on_errors(&results, &fixed, args.output.message_format)?)
+    fail_on_errors(&results, &fixed, args.output.message_format)?;
+    if let Some(verdict) = verdict {
+        ui.status("Ready", verdict);
+    }
+    Ok(())
 }
 
 /// The results of all checks.
@@ -52,6 +58,8 @@ struct Diagnosis {
     /// The workspace root. `None` if the plan of the workspace could not be loaded.
     workspace: Option<Utf8PathBuf>,
     results: Results,
+    /// The last line if there are no errors. `None` if there is no plan.
+    verdict: Option<String>,
 }
 
 /// Runs all checks, without applying any fixes.
@@ -60,7 +68,7 @@ fn diagnose(args: &DoctorArgs, ui: &Ui) -> Result<Diagnosis> {
     let (plan, is_workspace) = match plan_to_check(args, &mut results)? {
         LoadedPlan::Workspace(plan) => (plan, true),
         LoadedPlan::MachineOnly(plan) => (plan, false),
-        LoadedPlan::Invalid => return Ok(Diagnosis { workspace: None, results }),
+        LoadedPlan::Invalid => return Ok(Diagnosis { workspace: None, results, verdict: None }),
     };
     ui.status("Checking", "the toolchain");
     toolchain::check(&plan, &mut results)?;
@@ -75,7 +83,9 @@ fn diagnose(args: &DoctorArgs, ui: &Ui) -> Result<Diagnosis> {
         registries::ping_all(&plan.images, &plan.engine.insecure_registries, &mut results, ui)?;
     }
     results.add(machine::disk_space("cache directory", &plan.paths.cache_dir, "XDG_CACHE_HOME"));
-    Ok(Diagnosis { workspace: is_workspace.then_some(plan.paths.root), results })
+    let has_options = args.settings.config() != Config::default();
+    let verdict = Some(verdict::verdict(&plan, is_workspace, has_options, results.count(CheckState::Warning)));
+    Ok(Diagnosis { workspace: is_workspace.then_some(plan.paths.root), results, verdict })
 }
 
 /// Returns an error if any check or fix failed. It has the class of the error that `publish` would report first or, if

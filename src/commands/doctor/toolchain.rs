@@ -53,6 +53,9 @@ pub(crate) fn check(plan: &Plan, results: &mut Results) -> Result<()> {
         }
         problems.report(Some(triple), &[Requirement::Linker], results)?;
     }
+    if toolchain.needs_zig() && !plan.cargo.offline {
+        results.fixes.push(Fix::InstallZig(plan.paths.cache_dir.clone()));
+    }
     if is_installable {
         results.fixes.push(Fix::InstallStd(Box::new(toolchain)));
     }

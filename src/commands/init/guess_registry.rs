@@ -1,24 +1,27 @@
-//! Guesses the container registry from the hosting service of the source repository.
+//! Chooses the registry for a new configuration, if necessary from the service that hosts the source repository.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::plan::{Workspace, git};
 
-/// The repository that hosts the source code.
-pub(crate) struct SourceRepository {
-    /// The URL from Cargo.toml or, if it has none, from the git remote `origin`.
-    url: Option<String>,
+/// The registry in a new configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Registry {
+    Requested(String),
+    /// The registry of the service that hosts the repository.
+    Guessed(String),
+    Unknown,
 }
 
-impl SourceRepository {
-    pub(crate) fn find(workspace: &Workspace) -> SourceRepository {
+impl Registry {
+    /// Returns the requested registry, or else guesses it from the repository in Cargo.toml or the git remote `origin`.
+    pub(crate) fn choose(requested: Option<&str>, workspace: &Workspace) -> Registry {
+        if let Some(requested) = requested {
+            return Registry::Requested(requested.to_owned());
+        }
         let in_manifest = workspace.packages.iter().find_map(|package| package.repository.clone());
-        SourceRepository { url: in_manifest.or_else(|| git::origin(&workspace.root)) }
-    }
-
-    /// Returns the hosting service's registry, if it is known.
-    pub(crate) fn guess_registry(&self) -> Option<String> {
-        registry_of(self.url.as_deref()?)
+        let url = in_manifest.or_else(|| git::origin(&workspace.root));
+        url.as_deref().and_then(registry_of).map_or(Registry::Unknown, Registry::Guessed)
     }
 }
 

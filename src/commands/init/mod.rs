@@ -4,9 +4,11 @@
 pub(crate) mod ci_requirements;
 pub(crate) mod config_location;
 pub(crate) mod config_text;
+pub(crate) mod default_images;
 pub(crate) mod detect;
 pub(crate) mod edit_toml;
 pub(crate) mod guess_registry;
+pub(crate) mod lock_file;
 pub(crate) mod planned_file;
 pub(crate) mod render;
 pub(crate) mod template_copy;
@@ -17,8 +19,9 @@ use camino::Utf8Path;
 
 use self::ci_requirements::CiRequirements;
 use self::config_location::ConfigLocation;
+use self::default_images::default_images;
 use self::detect::NativeDependencies;
-use self::guess_registry::SourceRepository;
+use self::guess_registry::Registry;
 use self::planned_file::{ManagedPart, PlannedFile};
 use self::workflow::WorkflowOptions;
 use crate::cli::InitArgs;
@@ -36,23 +39,28 @@ pub(crate) fn run(args: &InitArgs, ui: &Ui) -> Result<()> {
     sources.notes.iter().for_each(|note| ui.note(note));
     let template = args.template.as_deref().map(plan::built_in_template).transpose()?;
     let location = ConfigLocation::find(&workspace, &sources, args.file)?;
-    let is_new = !location.is_configured || (args.force && template.is_none() && args.ci.is_none());
+    let only_adds = template.is_some() || args.ci.is_some() || args.registry.is_some();
+    let is_new = !location.is_configured || (args.force && !only_adds);
 
     // Ignore the old configuration when generating a new one.
     if is_new {
-        location.set_config(&mut sources, Config::default());
+        location.set_config(&mut sources, default_images(&workspace));
     }
     let initial_plan = resolve(&workspace, &sources, args)?;
     let needs_dependencies = is_new || args.ci.is_some();
-    let dependencies = if needs_dependencies { detect::native_dependencies(&initial_plan, ui)? } else { Vec::new() };
+    let dependencies =
+        if needs_dependencies { detect::native_dependencies(&initial_plan, args.dry_run, ui)? } else { Vec::new() };
     let config_file = if is_new {
         warn_about_musl(template, &dependencies, ui);
-        new_config_file(&location, &workspace, &initial_plan.images, &dependencies, template)
-    } else if let Some(template) = template {
-        let keys = template_copy::config_keys(template, &location.config(&sources));
-        edit_toml::set_keys(&location.text, location.table, &keys, args.force)
+        let registry = Registry::choose(args.registry.as_deref(), &workspace);
+        new_config_file(&location, &initial_plan.images, &dependencies, registry, template)
     } else {
-        Ok(location.text.clone())
+        let keys = requested_keys(args, template, &location.config(&sources));
+        if keys.is_empty() {
+            Ok(location.text.clone())
+        } else {
+            edit_toml::set_keys(&location.text, location.table, &keys, args.force)
+        }
     };
     let config_file = config_file.with_context(|| format!("cannot write {}", location.path))?;
     // Parse the new text, so that the plan is the same as the one that the next command will load.
@@ -109,16 +117,21 @@ fn warn_about_musl(template: Option<BuiltInTemplate>, dependencies: &[NativeDepe
     }
 }
 
+/// Returns the keys that options request to set in an existing configuration.
+fn requested_keys(args: &InitArgs, template: Option<BuiltInTemplate>, config: &Config) -> Vec<(&'static str, String)> {
+    let registry = args.registry.iter().map(|registry| ("registry", registry.clone()));
+    registry.chain(template.into_iter().flat_map(|template| template_copy::config_keys(template, config))).collect()
+}
+
 /// Returns the text of the configuration file, with a newly generated configuration in it.
 fn new_config_file(
     location: &ConfigLocation,
-    workspace: &Workspace,
     images: &[Image],
     dependencies: &[NativeDependencies],
+    registry: Registry,
     template: Option<BuiltInTemplate>,
 ) -> Result<String> {
-    let repository = SourceRepository::find(workspace);
-    let text = config_text::config_text(location.table, images, dependencies, &repository, template)?;
+    let text = config_text::config_text(location.table, images, dependencies, registry, template)?;
     edit_toml::replace_table(&location.text, location.table, &text)
 }
 
@@ -146,9 +159,9 @@ fn workflow_file(
 }
 
 fn print_next_steps(args: &InitArgs, is_new: bool, files: &[PlannedFile], images: &[Image], ui: &Ui) {
-    if is_new {
+    if is_new && args.registry.is_none() {
         ui.note("to choose where to push, uncomment `registry` in the configuration or pass `--registry` to `publish`");
-    } else if files.iter().all(PlannedFile::is_unchanged) {
+    } else if !is_new && files.iter().all(PlannedFile::is_unchanged) {
         ui.note("nothing to change; to regenerate the configuration, run `cargo multiarch init --force`");
     }
     if let (Some(_), Some(image)) = (args.ci, images.first()) {
@@ -157,5 +170,8 @@ fn print_next_steps(args: &InitArgs, is_new: bool, files: &[PlannedFile], images
             "to run the workflow, commit it and push a tag: `git tag v{version} && git push origin v{version}`"
         ));
     }
-    ui.status("Next", "run `cargo multiarch plan` to see what `publish` would do");
+    ui.status(
+        "Next",
+        "run `cargo multiarch doctor` to check this machine, and `cargo multiarch plan` to see what `publish` would do",
+    );
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::ci_requirements::CiRequirements;
 use super::render::{render, scalar};
+use crate::compile::zig_package::{REQUIREMENT_ON_LINUX, ZIG_VERSION};
 use crate::oci::reference::is_loopback;
 use crate::plan::{CiJob, CiService, Image, Plan};
 
@@ -79,16 +80,6 @@ pub(crate) fn path(service: CiService) -> &'static str {
     settings(service).path
 }
 
-/// The version of zig that jobs install.
-const ZIG_VERSION: &str = "0.17.1";
-
-/// The version of zig that jobs install with pip, with the hashes of the packages for x86-64 and arm64 Linux.
-const ZIG_REQUIREMENT: [&str; 3] = [
-    "ziglang==0.17.1 \\",
-    "--hash=sha256:ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54 \\",
-    "--hash=sha256:b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e",
-];
-
 /// The variables for the templates in `templates/ci`.
 #[derive(Serialize)]
 struct WorkflowVariables<'a> {
@@ -102,7 +93,7 @@ struct WorkflowVariables<'a> {
     runner: &'static str,
     container: Option<String>,
     zig: bool,
-    zig_version: &'static str,
+    zig_version: String,
     zig_requirement: [&'static str; 3],
     qemu: bool,
     docker: bool,
@@ -167,8 +158,8 @@ pub(crate) fn workflow(plan: &Plan, options: WorkflowOptions<'_>) -> Result<Work
         jobs: service.jobs(&plan.images),
         runner: service.runners()[0],
         zig: requirements.zig,
-        zig_version: ZIG_VERSION,
-        zig_requirement: ZIG_REQUIREMENT,
+        zig_version: ZIG_VERSION.to_string(),
+        zig_requirement: REQUIREMENT_ON_LINUX,
         qemu: requirements.qemu,
         docker: requirements.needs_docker(),
         docker_packages: docker_packages(container.as_deref()),

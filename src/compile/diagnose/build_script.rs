@@ -4,6 +4,7 @@ use super::cargo_errors::CargoError;
 use super::explanation::{Explanation, FailureContext};
 use super::library_hints::{DebianDir, debian_dirs, hints};
 use crate::compile::debian_packages::{for_header, for_library};
+use crate::compile::zig_package::use_zig;
 
 /// A program that build scripts run.
 struct RequiredProgram {
@@ -90,8 +91,7 @@ fn openssl(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanati
 fn compiler(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let tool = error.between("failed to find tool \"", "\"")?;
     let language = if tool.ends_with("++") { "C++" } else { "C" };
-    let zig =
-        context.zig_hint("use zig, which compiles C and C++ for every target: `--linker zig` (`pip install ziglang`)");
+    let zig = context.zig_hint(&use_zig("use zig, which compiles C and C++ for every target"));
     let mut all: Vec<String> = zig.into_iter().collect();
     let compiler = if language == "C++" { "g++" } else { "gcc" };
     all.extend(debian_dirs(context).into_iter().map(|dir| {
@@ -112,8 +112,7 @@ fn header(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanatio
         ));
     }
     if error.has("ClangDiagnostic") {
-        let zig =
-            context.zig_hint("use zig, which provides headers for bindgen: `--linker zig` (`pip install ziglang`)");
+        let zig = context.zig_hint(&use_zig("use zig, which provides headers for bindgen"));
         let mut all: Vec<String> = zig.into_iter().collect();
         all.extend(debian_dirs(context).into_iter().map(|DebianDir { platform, name }| {
             format!(

@@ -5,6 +5,7 @@ use super::cargo_errors::CargoError;
 use super::explanation::{Explanation, FailureContext};
 use super::library_hints::{debian_dirs, hints};
 use crate::compile::debian_packages::for_library;
+use crate::compile::zig_package::use_zig;
 
 /// Functions and the glibc versions that introduced them.
 #[rustfmt::skip]
@@ -29,8 +30,7 @@ pub(crate) fn explain(error: &CargoError, context: &FailureContext<'_>) -> Optio
 
 fn no_linker(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanation> {
     let linker = error.text.strip_prefix("error: linker `")?.split_once("` not found")?.0;
-    let mut all: Vec<String> =
-        context.zig_hint("use another linker: `--linker zig` (`pip install ziglang`)").into_iter().collect();
+    let mut all: Vec<String> = context.zig_hint(&use_zig("use another linker")).into_iter().collect();
     all.extend(
         debian_dirs(context)
             .into_iter()
@@ -114,14 +114,12 @@ fn symbol(error: &CargoError, context: &FailureContext<'_>) -> Option<Explanatio
 fn atomic(reason: &str, context: &FailureContext<'_>) -> Explanation {
     let gcc =
         "link against libatomic: add `println!(\"cargo::rustc-link-lib=atomic\")` to build.rs, and use `--linker gcc`";
-    let zig =
-        context.zig_hint("or use zig, which includes the atomic functions: `--linker zig` (`pip install ziglang`)");
+    let zig = context.zig_hint(&use_zig("or use zig, which includes the atomic functions"));
     Explanation::new(reason, [gcc.to_owned()].into_iter().chain(zig))
 }
 
 fn cxx(context: &FailureContext<'_>) -> Explanation {
-    let zig =
-        context.zig_hint("use zig, which includes a C++ standard library: `--linker zig` (`pip install ziglang`)");
+    let zig = context.zig_hint(&use_zig("use zig, which includes a C++ standard library"));
     let by_hand = "if your own build script compiles C++ code, link against the C++ standard library: call \
                    `.cpp(true)` on `cc::Build`";
     Explanation::new(

@@ -8,6 +8,7 @@ use super::explanation::FailureContext;
 use super::{FEWER_JOBS, FailedCrate, explain};
 use crate::compile::cargo_command::CargoRun;
 use crate::compile::linker::types::Linker;
+use crate::compile::zig_package::use_zig;
 use crate::error::{Class, Failure};
 use crate::plan::{Binary, Build};
 use crate::process::{ended, was_killed};
@@ -84,8 +85,7 @@ impl FailedRun<'_> {
         hints.push(format!("see cargo's output above, or run the command again with `-v{}`", self.platform_flags()));
         let is_explained = |name: &Option<String>| explained.iter().any(|failed| Some(&failed.name) == name.as_ref());
         if self.errors.iter().any(|error| error.is_link() && !is_explained(&error.name)) {
-            let zig = "try another linker: `--linker zig` (`pip install ziglang`) or `--linker gcc`";
-            let hint = context.zig_hint(zig);
+            let hint = context.zig_hint(&use_zig("try `--linker gcc`, or zig"));
             hints.push(hint.unwrap_or_else(|| "try another linker: `--linker gcc`".to_owned()));
         }
         hints

@@ -1,6 +1,7 @@
 //! Errors for targets without a usable linker.
 
 use crate::compile::facts::TargetFacts;
+use crate::compile::zig_package;
 use crate::config::choices::LinkerChoice;
 use crate::error::{Class, Failure};
 use crate::platform::Platform;
@@ -12,16 +13,16 @@ pub(crate) fn no_linker(triple: &str, problem: &str, only: Option<LinkerChoice>,
     let zig_helps = only != Some(LinkerChoice::Gcc);
     let gcc_helps = only != Some(LinkerChoice::Zig) && !triple.contains("-musl") && target.gcc.is_none();
     if zig_helps {
-        failure = failure.hint("install zig: `pip install ziglang`, or put `zig` on PATH");
+        let command = if only.is_some() { zig_package::INSTALL_COMMAND_ANYWAY } else { zig_package::INSTALL_COMMAND };
+        failure = failure.hint(format!("install zig: `{command}`, or put `zig` on PATH"));
     }
     if let (true, Some(prefix)) = (gcc_helps, Platform::gcc_prefix(triple)) {
         let or = if zig_helps { "or " } else { "" };
         failure = failure.hint(format!("{or}install a cross gcc: `apt-get install gcc-{}`", prefix.replace('_', "-")));
     }
     if failure.hints().is_empty() {
-        failure = failure.hint(
-            "set linker = \"zig\" (`pip install ziglang`), or remove `linker`: no cross gcc is known for this target",
-        );
+        let zig = zig_package::use_zig("use zig");
+        failure = failure.hint(format!("{zig}, or remove `linker`: no cross gcc is known for this target"));
     }
     failure
 }

@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(
             failure.hints(),
             [
-                "install zig: `pip install ziglang`, or put `zig` on PATH",
+                "install zig: `cargo multiarch doctor --fix`, or put `zig` on PATH",
                 "or install a cross gcc: `apt-get install gcc-aarch64-linux-gnu`"
             ]
         );
@@ -350,7 +350,7 @@ mod tests {
             "linux/arm64, aarch64-unknown-linux-musl: ring compiles C code, but aarch64-linux-gnu-gcc supports \
              only glibc, not musl"
         );
-        assert_eq!(failure.hints(), ["install zig: `pip install ziglang`, or put `zig` on PATH"]);
+        assert_eq!(failure.hints(), ["install zig: `cargo multiarch doctor --fix`, or put `zig` on PATH"]);
 
         let floor = BuildSettings { glibc: Some("2.28".into()), ..build(GNU) };
         let gcc = BuildSettings { linker: Some(LinkerChoice::Gcc), ..floor.clone() };

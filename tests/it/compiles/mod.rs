@@ -20,3 +20,4 @@ mod sysroot;
 mod timings_page;
 mod toolchain;
 mod verification;
+mod zig_install;
