@@ -36,11 +36,19 @@ test-toolchains *CRATES:
 fmt:
     cargo fmt
 
-# Run the linters: rustfmt, clippy and shellcheck
+# Run the linters: rustfmt, clippy, shellcheck, spelling and dependencies
 lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
-    shellcheck scripts/* .ci/run examples/workspace/docker/entrypoint.sh
+    scripts/lint
+
+# Check licenses, sources and advisories of the dependencies (needs cargo-deny)
+deny:
+    cargo deny --locked check
+
+# Write release archives to target/release-artifacts: `just release-artifacts x86_64-unknown-linux-musl`
+release-artifacts *TRIPLES:
+    scripts/release-artifacts {{ TRIPLES }}
 
 # Run clippy for every supported host, or only for TRIPLES
 check-hosts *TRIPLES:

@@ -44,6 +44,10 @@ python_venv() { # python_venv DIRECTORY PACKAGE...
 # Prints the target directory of the cargo project in the current directory.
 target_dir() { cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
 
+# Prints the version and the repository in this project's Cargo.toml.
+package_version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$repo_dir/Cargo.toml" | head -n 1; }
+package_repository() { sed -n 's/^repository = "\(.*\)"$/\1/p' "$repo_dir/Cargo.toml" | head -n 1; }
+
 # ---- apt -----------------------------------------------------------------------------
 # Scripts may run in parallel, so a lock lets only one of them use apt at a time.
 

@@ -47,6 +47,7 @@ mod plan;
 mod preflight;
 mod publish_stages;
 mod registry_quirks;
+mod release;
 mod reliability;
 mod reports;
 mod services;

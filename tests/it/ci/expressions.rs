@@ -35,7 +35,7 @@ pub fn is_true(condition: &Value, scope: &Value) -> bool {
     evaluate(expression.unwrap_or(condition), scope) == "true"
 }
 
-/// Evaluates an expression. Supports `a.b`, `'word'`, `x || y`, `x == y`, `!x`, and `startsWith(x, y)`.
+/// Evaluates an expression. Supports `a.b`, `'word'`, `x || y`, `x == y`, `!x`, `startsWith(x, y)`, and `join(a.*.b, ' ')`.
 pub fn evaluate(expression: &str, scope: &Value) -> String {
     if let Some(expression) = expression.trim().strip_prefix('!') {
         return (evaluate(expression, scope) != "true").to_string();
@@ -43,6 +43,12 @@ pub fn evaluate(expression: &str, scope: &Value) -> String {
     if let Some(arguments) = expression.trim().strip_prefix("startsWith(") {
         let (text, prefix) = arguments.strip_suffix(')').unwrap().split_once(',').unwrap();
         return evaluate(text, scope).starts_with(&evaluate(prefix, scope)).to_string();
+    }
+    if let Some(arguments) = expression.trim().strip_prefix("join(") {
+        let (path, separator) = arguments.strip_suffix(')').unwrap().split_once(',').unwrap();
+        let (objects, name) = path.split_once(".*.").unwrap();
+        let values = scope[objects].as_object().unwrap().values().map(|object| object[name].as_str().unwrap());
+        return values.collect::<Vec<_>>().join(&evaluate(separator, scope));
     }
     if let Some((left, right)) = expression.split_once("==") {
         return (evaluate(left, scope) == evaluate(right, scope)).to_string();

@@ -80,13 +80,20 @@ impl<'a> Machine<'a> {
                 assert_eq!(with["persist-credentials"], "false", "the checkout must not keep the job's token");
                 self.check_out();
             }
-            "Swatinem/rust-cache" | "actions/cache" | "mlugg/setup-zig" => {}
+            "Swatinem/rust-cache" | "actions/cache" | "mlugg/setup-zig" | "docker/setup-qemu-action" => {}
+            "rust-lang/crates-io-auth-action" => {
+                return Map::from_iter([("token".to_owned(), "token-of-the-registry".into())]);
+            }
+            "actions/attest" => assert!(self.workspace.join(&with["subject-checksums"]).is_file()),
             "docker/login-action" => self.log_in(&with["registry"], &with["username"], &with["password"]),
             // These actions do not preserve hidden files or file modes.
             "actions/upload-artifact" | "forgejo/upload-artifact" => {
                 let kept = self.artifacts.join(&with["name"]);
                 copy(&self.workspace.join(&with["path"]), &kept, |name| !name.starts_with('.'));
                 reset_modes(&kept);
+            }
+            "actions/download-artifact" if with.contains_key("name") => {
+                copy(&self.artifacts.join(&with["name"]), &self.workspace.join(&with["path"]), |_| true);
             }
             "actions/download-artifact" | "forgejo/download-artifact" => {
                 let pattern = with["pattern"].strip_suffix('*').unwrap();
@@ -173,6 +180,8 @@ impl<'a> Machine<'a> {
             .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_WORKSPACE", &self.workspace)
             .env("GITHUB_REPOSITORY_OWNER", self.forge.owner)
+            .env("GITHUB_REPOSITORY", format!("{}/cargo-multiarch", self.forge.owner))
+            .env("GITHUB_REF_NAME", "v1.2.3")
             .env("GITHUB_SERVER_URL", format!("http://{}", self.forge.registry))
             .env("GITHUB_OUTPUT", &output)
             .env("GITHUB_ENV", &variables)

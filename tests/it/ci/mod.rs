@@ -4,6 +4,7 @@ mod expressions;
 pub mod github_action;
 pub mod jobs;
 mod machine;
+pub mod own_workflows;
 pub mod runner;
 
 pub use github_action::workflow as workflow_with_action;
@@ -96,13 +97,14 @@ fn github_annotations_hide_secrets() {
 
 #[test]
 fn runner_expands_expressions_like_github() {
-    let scope = json!({ "a": { "b": "x", "n": 1 } });
+    let scope = json!({ "a": { "b": "x", "n": 1 }, "list": { "one": { "c": "y" }, "two": { "c": "z" } } });
     for (text, expected) in [
         ("plain $A ${B}", "plain $A ${B}"),
         ("<${{ a.b }}> ${{a.none}}!", "<x> !"),
         ("${{ a.none || a.b }}", "x"),
         ("${{ a.b == 'x' }} ${{ a.b == 'y' }}", "true false"),
         ("${{ a.n }}", "1"),
+        ("${{ join(list.*.c, ' ') }}", "y z"),
         ("${{ startsWith(a.b, 'x') }} ${{ !startsWith(a.b, 'x') }}", "true false"),
     ] {
         assert_eq!(expressions::expand(text, &scope), expected);

@@ -56,7 +56,16 @@ impl<'a> Runner<'a> {
         );
         let programs = Fakes::new().program("cargo", &install).program("apt-get", "exit 0");
         std::os::unix::fs::symlink(PROGRAM, programs.path().join("cargo-multiarch")).unwrap();
+        Runner::with_programs(forge, event, programs)
+    }
+
+    /// Creates a runner whose machines have these programs first on PATH.
+    pub fn with_programs(forge: Forge<'a>, event: Event, programs: Fakes) -> Runner<'a> {
         Runner { forge, event, programs, dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn into_programs(self) -> Fakes {
+        self.programs
     }
 
     /// Returns the arguments of all cargo calls, one call per line.
@@ -103,6 +112,7 @@ impl<'a> Runner<'a> {
                 }
                 machine.working_dir = workflow["defaults"]["run"]["working-directory"].as_str().map(str::to_owned);
                 assert_eq!(workflow["defaults"]["run"]["shell"], "bash");
+                // A job that calls another workflow has no steps.
                 machine.steps(&job["steps"], &mut scope);
                 machine.result.outputs = json!(expanded(&job["outputs"], &scope));
                 let failed = machine.result.code != 0;

@@ -17,6 +17,7 @@ mod configuration;
 mod graph;
 mod migrating;
 mod output;
+mod owner;
 mod pages;
 mod tags;
 mod templates;

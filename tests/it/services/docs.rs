@@ -11,7 +11,7 @@ use crate::support::{FakeRegistry, Fakes, PROGRAM, Project, path};
 
 /// Copies an example to a new git repository. All copies share a target directory, so that dependencies are compiled
 /// only once.
-fn example(name: &str) -> Project {
+pub fn example(name: &str) -> Project {
     let project = Project::empty();
     let copied = Command::new("cp").arg("-r").arg(root().join(name).join(".")).arg(project.path()).status().unwrap();
     assert!(copied.success());

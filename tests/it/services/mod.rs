@@ -22,6 +22,7 @@ mod publish;
 mod publish_failures;
 mod registry;
 mod registry_tls;
+mod release;
 mod reports;
 mod smoke_runs;
 mod sysroot;
