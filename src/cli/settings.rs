@@ -152,7 +152,7 @@ pub(crate) struct SettingsArgs {
     /// Path to Cargo.toml
     #[arg(long, value_name = "PATH", help_heading = "Manifest")]
     manifest_path: Option<Utf8PathBuf>,
-    /// Fetch sysroot-packages from this Debian archive, such as "https://mirror.example/debian trixie"
+    /// Fetch sysroot-packages from this Debian archive, such as `https://mirror.example/debian trixie`
     #[arg(
         long,
         value_name = "URL SUITE",
