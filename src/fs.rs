@@ -165,8 +165,8 @@ pub(crate) fn check_output_file(path: &Utf8Path) -> Result<(), Failure> {
     })
 }
 
-/// Removes the output files of an earlier run, so that nobody takes them for those of a run that failed. Leaves devices
-/// and pipes alone.
+/// Removes the output files of an earlier run, so that they are not mistaken for the results of this run if it fails.
+/// Keeps devices and pipes.
 pub(crate) fn remove_output_files(paths: &[Utf8PathBuf]) -> Result<(), Failure> {
     for path in paths.iter().filter(|path| path.is_file()) {
         fs_err::remove_file(path).map_err(|error| {

@@ -1,5 +1,5 @@
-//! The passwords and tokens of a run, which must never be printed or written. Everything that learns a secret registers
-//! it here, and everything that prints or writes text masks it here.
+//! The passwords and tokens of a run, which must never be printed or written. Code that obtains a secret registers
+//! it here, and code that prints or writes text masks secrets with this module.
 
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};

@@ -145,7 +145,7 @@ fn move_tags(
         let index = tag_move.tag.image;
         outcomes[index].push(TagOutcome::new(tag_move, &output.images[index].verified.digests.image));
     }
-    // Between the first and the last tag, the images of a release do not belong together.
+    // Between the first and the last write, the tags of a release point to a mix of old and new images.
     process::uninterrupted(
         || ui.note("finishing the tags (press Ctrl-C again to stop immediately)"),
         || {

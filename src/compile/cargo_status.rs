@@ -130,7 +130,7 @@ impl ErrorFilter {
         let is_expected = match self.held.len() {
             0 => self.follows_error && plain.is_empty(),
             1 => plain == "Caused by:",
-            // An error message that describes a signal, such as `signal: 9, SIGKILL`, is not limited to `--verbose`.
+            // cargo prints errors about signals, such as `signal: 9, SIGKILL`, even without `--verbose`.
             _ => failed_command(&plain).is_some() && plain.contains("` (exit status: "),
         };
         self.follows_error = plain.starts_with("error: could not compile `");

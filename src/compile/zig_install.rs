@@ -26,7 +26,7 @@ pub(crate) fn install(cache_dir: &Utf8Path, ui: &Ui) -> Result<()> {
         .arg(&package)
         .arg("--requirement")
         .arg(&requirements)
-        // These settings of the user contradict `--target`.
+        // Override user settings that conflict with `--target`.
         .env("PIP_USER", "0")
         .env("PIP_REQUIRE_VIRTUALENV", "0");
     ui.command(&cmd);

@@ -14,7 +14,7 @@ use crate::process::Cmd;
 use crate::threads::CancelToken;
 use crate::ui::{Bar, Ui};
 
-/// The time after which zig must be building a library. Linking an empty program is much faster.
+/// Delay before assuming that zig is building a library. Linking an empty program is much faster.
 const SHOW_AFTER: Duration = Duration::from_secs(3);
 
 /// Links an empty program for each target that zig links for. zig then builds the target's C library, which can take
@@ -48,7 +48,7 @@ pub(crate) fn prebuild(toolchain: &Toolchain, c_env: &CEnv, cancel: &CancelToken
     Ok(())
 }
 
-/// Shows that zig is building a library, once it has taken so long that it cannot only be linking.
+/// Shows that zig is building a library, once it has taken too long to be only linking.
 struct Progress<'a> {
     text: String,
     ui: &'a Ui,

@@ -57,7 +57,7 @@ fn suffix(host: &str) -> String {
     host.chars().filter(|c| !matches!(c, '[' | ']')).map(replacement).collect()
 }
 
-/// Returns the host that the suffix of a variable's name stands for, or `None` if it stands for none.
+/// Returns the host that the suffix of a variable's name stands for, or `None` if the suffix is invalid.
 fn host(suffix: &str) -> Option<String> {
     let mut host = String::new();
     let mut rest = suffix;

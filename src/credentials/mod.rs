@@ -17,7 +17,7 @@ pub(crate) use stored::{StoredIn, erase, store};
 use crate::error::{Class, Failure};
 use crate::secrets;
 
-/// What a user proves their identity with.
+/// A user's credentials for a registry.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Credentials {
     Password {

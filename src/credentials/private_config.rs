@@ -1,5 +1,5 @@
 //! A private copy of Docker's configuration, for child processes that would not find the credentials otherwise: Docker
-//! does not read this program's variables and Podman's files.
+//! reads neither this program's variables nor Podman's files.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -35,8 +35,8 @@ pub(crate) struct PrivateDockerConfig {
 }
 
 impl PrivateDockerConfig {
-    /// Creates the directory if Docker would not find the credentials itself that this program uses for `references`,
-    /// for the registries that it publishes to, or for any registry in the files that it reads.
+    /// Creates the directory if Docker itself would not find all credentials that this program uses: those for
+    /// `references`, for the registries that it publishes to, and for every registry in the files that it reads.
     pub(crate) fn create(sources: &CredentialSources, references: &[Reference]) -> Result<Option<PrivateDockerConfig>> {
         let Some(docker_dir) = docker_config_dir() else { return Ok(None) };
         let docker_config = docker_dir.join("config.json");
@@ -104,13 +104,13 @@ fn remove_abandoned(parent: &Path) {
     for entry in parent.read_dir().into_iter().flatten().flatten() {
         let is_private = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         if is_private && fs_err::File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.file().try_lock().is_ok()) {
-            // Another user's directory cannot be removed, and is not this run's concern.
+            // Ignore errors, because the directory may belong to another user.
             let _ = fs_err::remove_dir_all(entry.path());
         }
     }
 }
 
-/// Returns what Docker's configuration lacks, by host.
+/// Returns the entries that are missing from Docker's configuration, keyed by host.
 fn missing_entries(
     sources: &CredentialSources,
     references: &[Reference],

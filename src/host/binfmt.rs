@@ -1,5 +1,4 @@
-//! The kernel's binfmt_misc handlers, with which it runs programs for other architectures. Other systems than Linux have
-//! none.
+//! The kernel's binfmt_misc handlers, which run programs for other architectures. Only Linux has them.
 
 use camino::Utf8Path;
 

@@ -1,5 +1,5 @@
 //! Runs programs with another root directory, using `unshare` from util-linux, which also isolates processes and the
-//! network if the kernel permits it. Other systems than Linux cannot do this.
+//! network if the kernel permits it. Supported only on Linux.
 
 use anyhow::Result;
 

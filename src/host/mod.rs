@@ -1,5 +1,5 @@
-//! What differs between the operating systems that this program runs on: Linux distributions and macOS. Everything that
-//! only Linux has is here, with an answer for macOS, so that other modules do not depend on the operating system.
+//! Differences between the supported operating systems: Linux distributions and macOS. All code that is specific to
+//! Linux is here, with an alternative for macOS, so that other modules do not depend on the operating system.
 
 pub(crate) mod binfmt;
 pub(crate) mod cache_dir;
@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 /// Whether containers can share this machine's kernel. On macOS, they run in a virtual machine.
 pub(crate) const IS_LINUX: bool = cfg!(target_os = "linux");
 
-/// The operating system, as far as hints depend on it.
+/// Operating systems that hints distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Os {
     Mac,

@@ -28,9 +28,9 @@ impl TagContent {
     }
 }
 
-/// Writes the tags that were decided to be created or moved, in the given order. `contents` has an element for each
-/// image. If a tag cannot be written, moves the tags before it back to their previous images, unless another run has
-/// moved them in the meantime, and returns an error with a list of what happened to each tag.
+/// Creates and moves tags as decided, in the given order. `contents` has an element for each image. If a
+/// tag cannot be written, moves the tags before it back to their previous images, unless another run has moved them in
+/// the meantime, and returns an error with a list of what happened to each tag.
 pub(crate) fn write(moves: &[TagMove], contents: &[TagContent], registry: &Registry) -> Result<()> {
     let sent: Vec<&TagMove> = moves.iter().filter(|tag_move| tag_move.is_sent()).collect();
     for (position, tag_move) in sent.iter().enumerate() {

@@ -103,7 +103,7 @@ pub(crate) fn decide(
         TagTarget::Unknown if kind == TagKind::Immutable && !permissions.overwrite => {
             return Err(TagConflict::Unknown);
         }
-        // A damaged image must not prevent that a rolling tag moves to a sound one.
+        // A damaged image must not prevent a rolling tag from moving to an intact one.
         TagTarget::Unknown => return Ok(TagDecision::Move),
         TagTarget::Image(existing) => existing,
     };

@@ -92,8 +92,8 @@ fn unless_interrupted<T>(result: Result<T>) -> Result<Result<T, String>> {
     }
 }
 
-/// Reads the facts for decisions from an index or manifest. An index or manifest that cannot be parsed has none. The
-/// platform of a manifest is in its config.
+/// Extracts what tag decisions depend on from an index or manifest. Leaves fields empty if it cannot be parsed.
+/// The platform of a manifest is in its config.
 fn published_image(manifest: &FetchedManifest) -> TagImage {
     let mut image = TagImage { digest: manifest.digest.clone(), ..TagImage::default() };
     let mut annotations = HashMap::new();

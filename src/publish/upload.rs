@@ -112,7 +112,7 @@ struct Uploader<'a> {
     pushed: Mutex<BTreeSet<BlobInRepository>>,
     /// The blobs that were missing.
     new: Mutex<BTreeSet<BlobInRepository>>,
-    /// The images of which a layer was missing, as index and repository.
+    /// Images with at least one missing layer, as index and repository.
     new_images: Mutex<BTreeSet<(usize, String)>>,
 }
 
@@ -166,8 +166,8 @@ impl<'a> Uploader<'a> {
         Ok(())
     }
 
-    /// Reports whether a repository contains a blob. Does not look up the config of an image of which a layer was
-    /// missing: it is almost certainly new, too, and small.
+    /// Reports whether a repository contains a blob. Does not look up the config of an image if one of its layers was
+    /// missing: the config is small, and almost certainly missing too.
     fn is_stored(&self, repository: &str, blob: &ImageBlob) -> Result<bool> {
         let image = (blob.image, repository.to_owned());
         let is_config = *blob.descriptor.media_type() == MediaType::ImageConfig;

@@ -187,7 +187,7 @@ impl AuthState {
     }
 
     /// Returns the credentials for a repository. Looks them up only once, on another thread, because a credential helper
-    /// may take long.
+    /// may be slow.
     async fn credentials(&self, target: &Reference, waits: &Waits) -> Result<Option<Credentials>, RegistryError> {
         let key = credentials_key(target);
         let _lookup = self.lookup.lock().await;

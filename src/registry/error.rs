@@ -127,7 +127,7 @@ impl RegistryError {
         }
     }
 
-    /// Reports whether no connection could be opened. Invalid certificates do not count.
+    /// Reports whether no connection could be opened. Returns false for invalid certificates.
     pub(super) fn is_failure_to_connect(&self) -> bool {
         match self {
             // rustls reports its errors as invalid data.

@@ -72,7 +72,7 @@ pub(super) async fn check_status(mut response: Response) -> Result<Response, Reg
     if response.status().is_success() {
         return Ok(response);
     }
-    // The status counts, with or without a message.
+    // The status is enough to report the error, so a message that cannot be read is ignored.
     let body = read_body_within(ERROR_BODY_TIMEOUT, &mut response, ERROR_BODY_LIMIT).await.unwrap_or_default();
     Err(RegistryError::response(response.status(), response.headers(), &body))
 }

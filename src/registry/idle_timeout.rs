@@ -25,7 +25,7 @@ pub(super) struct Limits {
     /// How long an upload may go without progress, and how long to wait for the response to a finished one, plus the
     /// time that the registry needs to store it. Longer than `idle`, because buffers hide some of the progress.
     pub upload: Duration,
-    /// How long to wait for the response to a request on which nothing depends.
+    /// How long to wait for the response to an optional request.
     pub courtesy: Duration,
 }
 
@@ -102,7 +102,8 @@ impl IdleTimeout {
     }
 }
 
-/// Detects downloads that are too slow to ever finish: each minute must bring at least [`MIN_BYTES`](Self::MIN_BYTES).
+/// Detects downloads that are too slow to ever finish: those that receive fewer than [`MIN_BYTES`](Self::MIN_BYTES)
+/// in a minute.
 pub(super) struct MinimumSpeed {
     since: Instant,
     bytes: u64,
@@ -116,7 +117,7 @@ impl MinimumSpeed {
         MinimumSpeed { since: now, bytes: 0 }
     }
 
-    /// Counts received bytes. Fails if the last minute brought too few.
+    /// Counts received bytes. Fails if too few arrived in the last minute.
     pub(super) fn received(&mut self, bytes: usize, now: Instant) -> Result<(), RegistryError> {
         self.bytes += bytes as u64;
         if now.duration_since(self.since) < MinimumSpeed::WINDOW {

@@ -270,7 +270,7 @@ pub(crate) enum StoredContent {
         /// Size in bytes, if the registry sent it.
         size: Option<u64>,
     },
-    /// The registry did not answer the question.
+    /// The registry's response does not show whether it has the content.
     Unknown,
 }
 

@@ -300,8 +300,8 @@ impl UploadSession {
     }
 }
 
-/// The size of the next chunk of an upload: small at first, so that chunks get through slow connections and proxies
-/// that limit the size of requests, then larger if that is fast.
+/// The size of the next chunk of an upload. Starts small, so that chunks get through slow connections and proxies that
+/// limit the size of requests, and grows as long as chunks upload quickly.
 struct ChunkSize {
     bytes: u64,
 }
@@ -316,7 +316,7 @@ impl ChunkSize {
         ChunkSize { bytes: min.unwrap_or_default().max(ChunkSize::FIRST) }
     }
 
-    /// Adapts the size after the last chunk took this long.
+    /// Adapts the size to the time that the last chunk took.
     fn adapt(&mut self, elapsed: Duration) {
         if elapsed < Duration::from_secs(2) && self.bytes < ChunkSize::MAX {
             self.bytes = (self.bytes * 2).min(ChunkSize::MAX);

@@ -9,15 +9,15 @@ use super::error::RegistryError;
 const DELAYS: [u64; 6] = [200, 600, 2_000, 4_000, 8_000, 15_000];
 /// Number of retries if a failure is likely to be permanent, or if the run can do without the answer.
 const FEW: usize = 3;
-/// Additional delays before a tag is given up, because the tags before it have already moved.
+/// Additional delays before giving up on a tag, because the tags before it have already moved.
 const TAG_DELAYS: [u64; 2] = [30_000, 30_000];
-/// Maximum `Retry-After` delay to wait for. If the registry asks for a longer delay, the request fails.
+/// Maximum `Retry-After` delay to wait for. If the registry requests a longer delay, the request fails.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// How long to retry a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// A few seconds, for requests before the build, and for those whose answer the run can do without.
+    /// A few seconds, for requests before the build, and for those that the run does not depend on.
     Brief,
     /// About 30 seconds.
     Normal,

@@ -86,7 +86,7 @@ fn nothing_waits_long_for_the_end_of_an_unused_upload() {
 
 #[test]
 fn stalled_upload_is_repeated_in_small_chunks() {
-    // The server or a slow connection does not get anywhere with a large request.
+    // Simulates a server or a slow connection on which a large request never completes.
     let server = Server::start(|method, body| method == "PUT" && !body.is_empty());
     let registry = client(Limits { upload: Duration::from_millis(300), ..Limits::default() });
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Waits for registries that do not answer: each is reported once it takes long, and ends after a limit.
+//! Tracks waits for registries that do not answer: reports long waits, and ends them after a time limit.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -24,7 +24,7 @@ pub(super) struct Waits {
 #[derive(Debug)]
 struct Wait {
     since: Instant,
-    /// What is waited for: the registry, its token server, or its credential helper.
+    /// The server or program to wait for: the registry, its token server, or its credential helper.
     server: String,
     /// Whether the wait has a limit of its own.
     is_limited: bool,

@@ -113,7 +113,7 @@ impl Bars {
         let current = Arc::new(current);
         let draw = move |state: &ProgressState, out: &mut dyn Write| {
             let amount = format!("{}/{} ", state.pos(), state.len().unwrap_or(0));
-            let columns = columns(&Term::stderr(), width).into();
+            let columns = usize::from(columns(&Term::stderr(), width)).min(MAX_STEP_LINE);
             let _ = out.write_str(&step_line(state.fraction(), amount, columns, &name, &*current));
         };
         let style = style(STEPS, *color, width).with_key("steps", draw);
@@ -156,6 +156,8 @@ impl Bars {
 const ELAPSED: &str = "{elapsed} {wide_msg}";
 const STEPS: &str = "{steps}";
 const BYTES: &str = "{transferred}{wide_msg}";
+/// Maximum width of a bar with steps. A longer line would wrap if the terminal becomes narrower, and then not be cleared.
+const MAX_STEP_LINE: usize = 80;
 /// Width of the verb and the space after it.
 const PREFIX_WIDTH: usize = 13;
 

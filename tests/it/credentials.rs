@@ -1,4 +1,4 @@
-//! Where credentials come from, who gets them, and that they are never shown.
+//! Tests where credentials are found, which servers and programs receive them, and that they are never printed.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

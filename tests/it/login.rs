@@ -1,4 +1,4 @@
-//! `login` and `logout`: the credentials that are stored, and those that are not.
+//! Tests `login` and `logout`: which credentials are stored, and which are rejected.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;

@@ -214,7 +214,7 @@ fn interrupt_while_tagging(signals: usize) -> (Option<i32>, String, Vec<String>)
     for _ in 0..signals {
         let id = child.id().to_string();
         assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-        // Wait until the signal was noticed, so that the next one is another.
+        // Wait until the signal has been handled, so that the next one counts as a second Ctrl-C.
         while signals == 1 && !text.contains("finishing the tags") {
             let mut byte = [0];
             assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{text}");
@@ -367,7 +367,7 @@ fn layers_that_cannot_be_mounted_are_uploaded() {
 
 #[test]
 fn content_may_take_a_moment_to_appear() {
-    // Each manifest, blob and tag is unknown at first after it was written.
+    // After a manifest or tag is written, the first request to read it returns 404.
     let hidden: Mutex<std::collections::BTreeSet<String>> = Mutex::default();
     let registry = FakeRegistry::storing_with(move |request, stored| {
         let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
@@ -443,8 +443,8 @@ fn proxy_that_is_down_is_reported() {
 /// Publishes three images for two platforms, each with two tags. One request finds out how to log in. For each repository,
 /// 2 check push access, 1 checks the version tag before the build, 3 look for the layers, 6 upload or 3 mount them, 4
 /// upload the configs, 3 the manifests and the index, 8 read all of that back, and each tag is looked up, written and read
-/// back. Only 6 of all could be saved, by using the uploads that check push access for the first blobs, but these would
-/// often have expired when the build is finished.
+/// back. Only 6 of these could be avoided, by reusing the uploads that check push access for the first blobs, but they
+/// would often have expired by the end of the build.
 #[test]
 fn first_publish_sends_few_requests() {
     let registry = FakeRegistry::storing();

@@ -19,7 +19,7 @@ pub(crate) struct NativeDependencies {
 }
 
 impl NativeDependencies {
-    /// The dependencies of an image if cargo cannot resolve them. A workflow that sets up zig without need still works.
+    /// The dependencies of an image if cargo cannot resolve them. A workflow may set up zig without needing it.
     fn unknown() -> NativeDependencies {
         NativeDependencies { libraries: BTreeSet::new(), compiles_c: true }
     }

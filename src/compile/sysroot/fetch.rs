@@ -20,7 +20,7 @@ use crate::ui::Ui;
 /// The name of the file that lists a sysroot's packages. It is written last, so its presence marks a complete sysroot.
 const RECORD: &str = "multiarch.list";
 
-/// How long a sysroot is used before newer packages are looked for.
+/// How long to use a sysroot before checking for newer packages.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Fetches sysroots from one source.

@@ -15,7 +15,7 @@ pub(crate) enum SysrootSource {
 /// Why no source can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MissingSource {
-    /// No mirror is set, and this program of apt is not installed.
+    /// No mirror is set, and this program, which is part of apt, is not installed.
     Apt(&'static str),
     /// A mirror is set, but no program that verifies signatures is installed.
     Verifier,

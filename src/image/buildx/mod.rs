@@ -28,7 +28,7 @@ pub(crate) struct BuildxEngine<'a> {
     pub source_date_epoch: u64,
 }
 
-/// What an image is built for.
+/// The purpose of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BuildPurpose {
     Publish,

@@ -58,7 +58,7 @@ pub(crate) enum LayerSource {
     EarlierRun,
 }
 
-/// What this run has done with a key.
+/// The state of a key in this run.
 #[derive(Debug, Default)]
 pub(crate) struct KeyState {
     is_compressed: bool,

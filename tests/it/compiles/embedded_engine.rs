@@ -50,7 +50,7 @@ fn ctrl_c_clears_the_progress_bars() {
     let mut typed = false;
     while let Ok(size @ 1..) = screen.read(&mut piece) {
         text.push_str(&String::from_utf8_lossy(&piece[..size]));
-        if !typed && text.contains("build-script-build") {
+        if !typed && text.contains("app build script") {
             keys.write_all(b"\x03").unwrap();
             typed = true;
         }
@@ -59,10 +59,10 @@ fn ctrl_c_clears_the_progress_bars() {
     // Ctrl-C may be typed while a bar is being redrawn.
     let (screen, _) = text.split_once("error: interrupted").unwrap_or_else(|| panic!("{text:?}"));
     let lines = screen.split(['\r', '\n']).map(|line| line.trim_start_matches("\x1b[2K"));
-    let bars: Vec<&str> = lines.filter(|line| line.contains("build-script-build")).collect();
+    let bars: Vec<&str> = lines.filter(|line| line.contains("app build script")).collect();
     assert!(!bars.is_empty() && text.contains("^C"), "{text:?}");
     assert!(bars.iter().all(|bar| bar.trim_end_matches("^C").chars().count() + 2 <= 80), "{text:?}");
-    assert!(screen.rfind("\x1b[2K") > screen.rfind("build-script-build"), "{text:?}");
+    assert!(screen.rfind("\x1b[2K") > screen.rfind("app build script"), "{text:?}");
 }
 
 #[test]

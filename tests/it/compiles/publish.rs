@@ -49,6 +49,8 @@ fn publish_prints_its_steps_in_order() {
     for run in 0..10 {
         let finished = embedded(&project, &args).env("SOURCE_DATE_EPOCH", "1").finish();
         let mut steps: Vec<&str> = finished.stderr.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        // Other tests use the package cache at the same time.
+        steps.retain(|step| *step != "Blocking");
         steps.dedup();
         let tags = if run == 0 { "Tagged" } else { "Unchanged" };
         let order =

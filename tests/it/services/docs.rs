@@ -73,7 +73,7 @@ fn output_of_docker_run() {
 fn shown(project: &Project, args: &str, registry: &str) -> String {
     let real = args.replace("localhost:5000", registry);
     let run = project.run(&shell_words::split(&real).unwrap().iter().map(String::as_str).collect::<Vec<_>>());
-    // Whatever Docker, CA certificates and cached layers this machine has, the output must be the same.
+    // The output must not depend on this machine's Docker, CA certificates or cached layers.
     let _ = std::fs::remove_dir_all(project.path().join("target/multiarch/+layers"));
     let run = run
         .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
