@@ -78,7 +78,7 @@ struct CompileOutput {
     embedded_layouts: Vec<Layout>,
 }
 
-/// Compiles the binaries on another thread while checking the images and building those that use the embedded engine.
+/// Compiles the binaries while checking the images, on other threads, and builds those that use the embedded engine.
 fn compile_and_build<'env>(
     plan: &'env Plan,
     prepared: &'env Prepared,

@@ -7,7 +7,6 @@ use super::findings;
 use super::prepare::Prepared;
 use crate::dockerfile::render;
 use crate::dockerfile::run_order::may_run_binaries;
-use crate::error::{Class, failure_class};
 use crate::finding::Finding;
 use crate::image::bases::{self, PulledBases};
 use crate::image::build_context::StagedPlaceholders;
@@ -16,8 +15,9 @@ use crate::image::embedded::{self, PreparedImage, StagedImage};
 use crate::image::engine::Engine;
 use crate::oci::cache::Cache;
 use crate::plan::{BuildSettings, Image, Plan};
+use crate::process;
 use crate::registry::Registry;
-use crate::threads::{CancelToken, Cancelled};
+use crate::threads::CancelToken;
 use crate::ui::Ui;
 use crate::verify::before_compiling;
 
@@ -83,7 +83,7 @@ fn pull_bases(plan: &Plan, prepared: &Prepared, registry: &Registry, ui: &Ui) ->
     let mut pulled = bases::pull(&required, &prepared.bases, registry, &cache, ui)?;
     match bases::pull(&optional, &prepared.bases, registry, &cache, ui) {
         Ok(others) => pulled.extend(others),
-        Err(error) if failure_class(&error) == Class::Interrupted || Cancelled::caused(&error) => return Err(error),
+        Err(error) if process::stopped_run(&error) => return Err(error),
         // buildx may support the base, and reports the error otherwise.
         Err(_) => {}
     }
@@ -112,7 +112,7 @@ pub(crate) fn check_trial_builds(plan: &Plan, prepared: &Prepared, cancel: &Canc
         let loads_glibc = |build: &BuildSettings| prepared.source.loads_glibc(build);
         let errors = before_compiling::check_trial(image, &layout, &loads_glibc, &cache)?;
         fs_err::remove_dir_all(&layout.dir)?;
-        checked.push(CheckedImage { name: &image.name, errors });
+        checked.push(ImageErrors { name: &image.name, errors });
     }
     print_errors(&checked, ui)
 }
@@ -133,8 +133,8 @@ fn images_of(prepared: &Prepared, is_engine: fn(&Engine) -> bool) -> impl Iterat
     })
 }
 
-/// The errors of an image.
-struct CheckedImage<'a> {
+/// The errors found in an image.
+struct ImageErrors<'a> {
     name: &'a str,
     errors: Vec<Finding>,
 }
@@ -147,15 +147,15 @@ fn check_before_compiling(images: &[&PreparedImage<'_>], prepared: &Prepared, ui
             let loads_glibc = prepared.source.loads_glibc(&platform.build);
             errors.extend(before_compiling::check(image, platform, loads_glibc)?);
         }
-        checked.push(CheckedImage { name: &image.name, errors });
+        checked.push(ImageErrors { name: &image.name, errors });
     }
     print_errors(&checked, ui)
 }
 
 /// Prints the errors of all images. Fails if there are any.
-fn print_errors(images: &[CheckedImage<'_>], ui: &Ui) -> Result<()> {
+fn print_errors(images: &[ImageErrors<'_>], ui: &Ui) -> Result<()> {
     let mut failed = None;
-    for CheckedImage { name, errors } in images.iter().filter(|image| !image.errors.is_empty()) {
+    for ImageErrors { name, errors } in images.iter().filter(|image| !image.errors.is_empty()) {
         // Print all failures but the last one, which the command returns.
         if let Some(earlier) = failed.take() {
             ui.error(&earlier);

@@ -17,8 +17,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 pub(crate) use lines::Line;
 
-use crate::error::{Class, Failure};
-use crate::threads::{self, CancelToken};
+use crate::error::{Class, Failure, failure_class};
+use crate::threads::{self, CancelToken, Cancelled};
 
 /// Process groups of the running child processes. Ctrl-C is forwarded to whole groups, so that it also reaches
 /// descendants.
@@ -138,7 +138,7 @@ impl Cmd {
     }
 
     /// Like [`stream`](Cmd::stream), but once `cancel` is triggered, stops the program and its child processes and
-    /// returns [`Cancelled`](crate::threads::Cancelled).
+    /// returns [`Cancelled`].
     pub(crate) fn stream_until(&self, cancel: &CancelToken, on_line: impl FnMut(Line)) -> Result<ExitStatus> {
         self.stream_and_poll(cancel, on_line, || ())
     }
@@ -191,8 +191,8 @@ impl Cmd {
         Ok((!is_killed).then_some(status))
     }
 
-    /// Like [`stream`](Cmd::stream), but polls `next_signal` and sends the signals that it returns to the program and
-    /// its child processes. Stops reading output after SIGKILL, because a process outside the group may keep the pipes
+    /// Like [`stream`](Cmd::stream), but polls `next_signal` and forwards each signal that it returns to the program
+    /// and its child processes. Stops reading output after SIGKILL, because a process outside the group may keep the pipes
     /// open.
     fn stream_with_signals(
         &self,
@@ -317,6 +317,12 @@ pub(crate) fn remove_on_exit(dir: &Path) {
 fn in_own_group(command: &mut std::process::Command) -> io::Result<()> {
     command.process_group(0);
     Ok(())
+}
+
+/// Reports whether an error occurred because the run was interrupted or cancelled, so that it says nothing about the
+/// operation that returned it.
+pub(crate) fn stopped_run(error: &anyhow::Error) -> bool {
+    failure_class(error) == Class::Interrupted || Cancelled::caused(error)
 }
 
 /// Describes how a program ended, such as `exit code 101` or `signal 9`.

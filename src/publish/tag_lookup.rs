@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use anyhow::Result;
 
 use super::tag_decision::{TagImage, TagTarget};
-use crate::error::{Class, failure_class, message_with_causes};
+use crate::error::message_with_causes;
 use crate::oci::layout::{config_platform, descriptor_platform, is_attestation};
 use crate::oci::reference::repository_name;
 use crate::plan::git_tags::parse_version;
+use crate::process;
 use crate::registry::{FetchedManifest, Registry};
-use crate::threads::{Cancelled, parallel};
+use crate::threads::parallel;
 
 pub(super) const REVISION: &str = "org.opencontainers.image.revision";
 pub(super) const VERSION: &str = "org.opencontainers.image.version";
@@ -86,7 +87,7 @@ fn read_image(repository: &str, digest: &str, registry: &Registry) -> Result<Exi
 /// Turns an error into its message, unless the run was interrupted or cancelled.
 fn unless_interrupted<T>(result: Result<T>) -> Result<Result<T, String>> {
     match result {
-        Err(error) if failure_class(&error) == Class::Interrupted || Cancelled::caused(&error) => Err(error),
+        Err(error) if process::stopped_run(&error) => Err(error),
         Err(error) => Ok(Err(message_with_causes(&error))),
         Ok(value) => Ok(Ok(value)),
     }
