@@ -12,7 +12,7 @@ use reqwest::{Client, RequestBuilder, Response, Url};
 use super::Access;
 use super::error::RegistryError;
 use super::http::{check_status, is_same_server};
-use super::idle_timeout::IdleTimeout;
+use super::idle_timeout::Limits;
 use super::plain_http::PlainHttpHosts;
 use super::token::{Token, fetch_token};
 use super::waits::Waits;
@@ -121,7 +121,8 @@ impl AuthState {
         }
         let realm = connection.check_realm(host, challenge)?;
         let waiting = connection.waits.start(host, realm.host_str().unwrap_or(host));
-        let fetched = fetch_token(client, realm, &challenge.service, &key.1, credentials).await?;
+        let timeout = connection.limits.request();
+        let fetched = fetch_token(client, realm, &challenge.service, &key.1, credentials, &timeout).await?;
         waiting.answered();
         let token = fetched.token.clone();
         tokens.insert(key, fetched);
@@ -135,14 +136,14 @@ impl AuthState {
         client: &Client,
         target: &Reference,
         root: &Url,
-        waits: &Waits,
+        connection: Connection<'_>,
     ) -> Result<(), RegistryError> {
         let host = target.resolve_registry();
         if lock(&self.challenges).contains_key(host) {
             return Ok(());
         }
-        let waiting = waits.start(host, target.registry());
-        let response = IdleTimeout::for_request().send(client.get(root.clone())).await?;
+        let waiting = connection.waits.start(host, target.registry());
+        let response = connection.limits.request().send(client.get(root.clone())).await?;
         waiting.answered();
         if let Some(date) = date(response.headers()) {
             lock(&self.clock_offsets).insert(host.to_owned(), Utc::now() - date);
@@ -209,11 +210,12 @@ fn credentials_key(target: &Reference) -> (String, String) {
     (target.resolve_registry().to_owned(), target.repository().to_owned())
 }
 
-/// What requests to token servers need.
+/// What requests for authorization need.
 #[derive(Clone, Copy)]
 pub(super) struct Connection<'a> {
     pub plain_http: &'a PlainHttpHosts,
     pub waits: &'a Waits,
+    pub limits: Limits,
 }
 
 impl Connection<'_> {
@@ -238,7 +240,7 @@ impl Connection<'_> {
             ),
         );
         let hint = if challenge.is_https {
-            "configure the registry to announce its token server with https://".to_owned()
+            "configure the registry to advertise an https:// URL for its token server".to_owned()
         } else if is_loopback(host) {
             format!("if you trust the network, pass `--insecure-registry {server}`")
         } else {

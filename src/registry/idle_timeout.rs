@@ -67,10 +67,6 @@ struct Activity {
 }
 
 impl IdleTimeout {
-    pub(super) fn for_request() -> IdleTimeout {
-        IdleTimeout::new(IDLE_TIMEOUT)
-    }
-
     fn new(idle_limit: Duration) -> IdleTimeout {
         let last_activity = Mutex::new(Activity { at: Instant::now(), limit: idle_limit });
         IdleTimeout { idle_limit, response_limit: idle_limit, last_activity }

@@ -45,5 +45,5 @@ fn not_a_registry(host: &str, status: u16, root: &str) -> Failure {
 fn rejected(host: &str, user: &str, message: Option<&str>) -> Failure {
     let reason = message.map(|message| format!(": {message}")).unwrap_or_default();
     Failure::new(Class::Registry, format!("{host} rejected the password of user '{user}'{reason}"))
-        .hint("many registries require an access token in place of the password of your account")
+        .hint("many registries require an access token instead of your account password")
 }

@@ -106,7 +106,7 @@ impl Registry {
         let target = parse_reference(repository)?;
         self.retry(repository, Access::Push, Patience::Brief, || async {
             let (client, root) = (self.client()?, self.root(&target)?);
-            self.auth.discover_auth(&client, &target, &root, &self.waits).await
+            self.auth.discover_auth(&client, &target, &root, self.connection()).await
         })?;
         Ok(self.auth.clock_offset(target.resolve_registry()))
     }
@@ -117,7 +117,7 @@ impl Registry {
     }
 
     fn connection(&self) -> Connection<'_> {
-        Connection { plain_http: &self.plain_http, waits: &self.waits }
+        Connection { plain_http: &self.plain_http, waits: &self.waits, limits: self.limits }
     }
 
     /// Returns the HTTP client, creating it on first use. This can fail on machines without CA certificates, so builds
@@ -151,7 +151,7 @@ impl Registry {
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
         let (client, root) = (self.client()?, self.root(target)?);
-        self.auth.discover_auth(&client, target, &root, &self.waits).await?;
+        self.auth.discover_auth(&client, target, &root, self.connection()).await?;
         lock(&self.known_hosts).insert(target.resolve_registry().to_owned());
         let authorization = self.auth.authorization(&client, target, access, self.connection()).await?;
         let waiting = waits.map(|waits| waits.start(target.resolve_registry(), target.registry()));

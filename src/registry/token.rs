@@ -40,6 +40,7 @@ pub(super) async fn fetch_token(
     service: &str,
     scopes: &[String],
     credentials: Option<&Credentials>,
+    timeout: &IdleTimeout,
 ) -> Result<Token, RegistryError> {
     let server = realm.authority().to_owned();
     let request = match credentials {
@@ -49,7 +50,7 @@ pub(super) async fn fetch_token(
         }
         Some(Credentials::IdentityToken(token)) => refresh_request(realm, service, scopes, token)?,
     };
-    let response = IdleTimeout::for_request().send(request).await?;
+    let response = timeout.send(request).await?;
     let mut response = check_status(response).await.map_err(|error| error.with_token_server(&server))?;
     let no_token = |problem: &str| RegistryError::InvalidToken { server: server.clone(), problem: problem.to_owned() };
     let body = read_body(&mut response, RESPONSE_LIMIT).await?;

@@ -26,7 +26,7 @@ struct Wait {
     since: Instant,
     /// The server or program to wait for: the registry, its token server, or its credential helper.
     server: String,
-    /// Whether the wait has a limit of its own.
+    /// Whether the wait has its own time limit.
     is_limited: bool,
     is_reported: bool,
 }
@@ -49,7 +49,7 @@ impl Waits {
         self.start_wait(host, server.to_owned(), false)
     }
 
-    /// Starts to wait for a credential helper, which has a time limit of its own.
+    /// Starts to wait for a credential helper, which has its own time limit.
     pub(super) fn start_lookup(&self, host: &str, server: &str) -> Waiting<'_> {
         self.start_wait(host, format!("the credential helper of {server}"), true)
     }
