@@ -57,7 +57,7 @@ fn replace(text: &str, min_length: usize) -> Cow<'_, str> {
 }
 
 /// Returns the forms in which a secret may appear: as it is, in base64, percent-encoded, and as part of a JSON string.
-/// Output is printed line by line, so the long lines of a secret, such as a private key, are secrets of their own.
+/// Output is printed line by line, so the long lines of a secret, such as a private key, are masked separately.
 fn spellings(secret: &str) -> Vec<String> {
     let secret = secret.trim();
     let percent_encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();

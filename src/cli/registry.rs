@@ -1,4 +1,4 @@
-//! Arguments of `login` and `logout`, and the options for access to registries that several commands share.
+//! Arguments of `login` and `logout`, and the registry options that several commands share.
 
 use std::time::Duration;
 

@@ -41,7 +41,9 @@ pub(crate) fn login(args: &LoginArgs, ui: &Ui) -> Result<()> {
         }
     }
     if let Some(source) = CredentialSources::default().source_before_login(host)? {
-        ui.warning(format!("{source} also contains credentials for {host}, which are used instead of these"));
+        ui.warning(format!(
+            "{source} also contains credentials for {host}, which are used instead of the ones you entered"
+        ));
     }
     Ok(())
 }
@@ -69,7 +71,7 @@ fn user_name(args: &LoginArgs) -> Result<String> {
     };
     if user.is_empty() || user.contains(':') {
         let failure = Failure::new(Class::Config, format!("'{user}' is not a valid user name"));
-        return Err(failure.hint("pass the name of your account: `--username you`").into());
+        return Err(failure.hint("pass your user name: `--username you`").into());
     }
     Ok(user)
 }

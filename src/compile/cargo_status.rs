@@ -58,8 +58,8 @@ pub(crate) fn parse(line: &str) -> CargoLine {
     }
 }
 
-/// Adds a tag to a line of cargo's output: after the verb of a status line, so that verbs stay aligned, and in front of
-/// other lines.
+/// Adds a tag to a line of cargo's output: after the verb of a status line, so that verbs stay aligned, or else at the
+/// start of the line.
 pub(crate) fn tagged(line: &str, tag: &str) -> String {
     if tag.is_empty() || line.is_empty() {
         return line.to_owned();

@@ -93,8 +93,8 @@ impl<'a> CompileProgress<'a> {
         self.last_output = Instant::now();
     }
 
-    /// Returns a line on what is running if there are no bars and nothing has been printed for a while. The next line
-    /// follows after the same time.
+    /// Returns a line on what is running if bars are hidden and nothing has been printed for a while. Returns the next
+    /// line only after another such period.
     pub(crate) fn after_silence(&mut self, now: Instant) -> Option<String> {
         if self.has_bars || now.duration_since(self.last_output) < SILENCE {
             return None;

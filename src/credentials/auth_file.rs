@@ -111,7 +111,7 @@ impl AuthFile {
         self.content.store.as_deref().filter(|name| !name.is_empty())
     }
 
-    /// Reports whether the file has an entry of its own for a registry, which may be empty if a helper stores the
+    /// Reports whether the file has a separate entry for a registry, which may be empty if a helper stores the
     /// credentials.
     pub(super) fn names(&self, target: &Target) -> bool {
         most_specific(self.content.helpers.as_ref(), target).is_some()

@@ -8,7 +8,7 @@ use super::host::canonical;
 use crate::error::{Class, Failure};
 use crate::secrets;
 
-/// The variables for the registry that a run publishes to.
+/// The variables with credentials for the registry that a run publishes to.
 pub(crate) const VARIABLES: [&str; 2] = [USERNAME, PASSWORD];
 const USERNAME: &str = "MULTIARCH_USERNAME";
 const PASSWORD: &str = "MULTIARCH_PASSWORD";
@@ -57,7 +57,7 @@ fn suffix(host: &str) -> String {
     host.chars().filter(|c| !matches!(c, '[' | ']')).map(replacement).collect()
 }
 
-/// Returns the host that the suffix of a variable's name stands for, or `None` if the suffix is invalid.
+/// Decodes the suffix of a variable's name into a host. Returns `None` if the suffix is invalid.
 fn host(suffix: &str) -> Option<String> {
     let mut host = String::new();
     let mut rest = suffix;
@@ -81,7 +81,7 @@ fn host(suffix: &str) -> Option<String> {
     (is_host && !host.is_empty() && !host.ends_with(['.', '-', ':'])).then_some(host)
 }
 
-/// Returns the hosts that have variables of their own.
+/// Returns the hosts that have their own variables.
 pub(super) fn hosts<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     names.into_iter().filter_map(|name| host(name.strip_prefix(PASSWORD)?.strip_prefix('_')?)).collect()
 }

@@ -109,7 +109,7 @@ impl Helper<'_> {
         check_interrupt()
             .map_err(|failure| HelperError { class: failure.class(), ..HelperError::new(failure.to_string()) })?;
         let Some(output) = output else {
-            let hint = format!("see what it waits for: `echo {} | {program} {action}`", self.entry.server);
+            let hint = format!("see what it is waiting for: `echo {} | {program} {action}`", self.entry.server);
             let seconds = self.limit.as_secs();
             let problem = format!("credential helper {program} did not respond within {seconds} s");
             return Err(HelperError { hint: Some(hint), ..HelperError::new(problem) });

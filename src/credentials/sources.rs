@@ -119,7 +119,7 @@ impl CredentialSources {
         environment::find(&target.host, &self.push_hosts, |name| std::env::var(name).ok())
     }
 
-    /// Returns the hosts that the run publishes to, and those that have environment variables of their own.
+    /// Returns the hosts that the run publishes to, and those that have their own environment variables.
     pub(super) fn named_hosts(&self) -> BTreeSet<String> {
         let names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
         let hosts = environment::hosts(names.iter().map(String::as_str));

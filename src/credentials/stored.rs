@@ -45,7 +45,7 @@ pub(crate) fn store(host: &str, user: &str, password: &str, helper_limit: Durati
         Some(entry) => {
             let helper = Helper { entry: &entry, host, path: path.display().to_string(), limit: helper_limit };
             helper.store(user, password)?;
-            // Like Docker, list the registry, but leave its credentials to the helper.
+            // Like Docker, add an empty entry for the registry. The helper stores the credentials.
             (json!({}), StoredIn::Helper(helper.program()))
         }
         None => (json!({ "auth": STANDARD.encode(format!("{user}:{password}")) }), StoredIn::File(path.clone())),

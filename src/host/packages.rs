@@ -95,7 +95,7 @@ pub(crate) fn library_hint(debian: &str) -> String {
 fn library_hint_for(os: Os, debian: &str) -> String {
     match os {
         Os::Debian => format!("install the Debian package: `apt-get install {debian}`"),
-        _ => format!("install the library's development package, which Debian calls {debian}"),
+        _ => format!("install the library's development package (on Debian: {debian})"),
     }
 }
 

@@ -25,7 +25,7 @@ struct Headers {
     bytes: Vec<u8>,
 }
 
-/// The headers that a [`HeaderReader`] remembers.
+/// The headers recorded by a [`HeaderReader`].
 pub(crate) struct EntryHeaders(Rc<RefCell<Headers>>);
 
 impl<R> HeaderReader<R> {

@@ -19,7 +19,7 @@ pub(crate) struct ConfigSources {
     pub packages: IndexMap<String, Config>,
     /// Settings from flags, or from environment variables for flags that are not set.
     pub command_line: Config,
-    /// The files that contain settings, those of packages first.
+    /// The files that contain settings, with those of packages first.
     pub files: Vec<ConfigFile>,
     /// Notes about ignored tables whose names look misspelled.
     pub notes: Vec<String>,

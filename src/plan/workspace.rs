@@ -28,7 +28,7 @@ pub(crate) struct Workspace {
     /// Whether the selection comes from `-p`, the current directory or `--manifest-path` instead of the default
     /// members.
     pub has_explicit_selection: bool,
-    /// Profiles defined in addition to cargo's built-in profiles, or as changes to them.
+    /// Custom profiles, and overrides of cargo's built-in profiles.
     pub profiles: CargoProfiles,
 }
 

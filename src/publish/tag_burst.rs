@@ -165,8 +165,8 @@ pub(crate) fn read_back(tags: &[(&str, &str)], registry: &Registry) -> Result<()
     };
     let message = format!("another run has moved tags after this run: {}{others}", lost.join(", "));
     Err(Failure::new(Class::Verify, message)
-        .hint("find out which run should have been the last one, and publish its commit again")
-        .hint("let only one run publish at a time, such as with `concurrency` in GitHub Actions")
+        .hint("decide which commit the tags should point to, and publish it again")
+        .hint("allow only one run to publish at a time, for example with `concurrency` in GitHub Actions")
         .into())
 }
 

@@ -112,9 +112,9 @@ pub(crate) fn decide_moves(
 fn unknown_image(tag: &ImageTag, existing: &ExistingTag) -> Failure {
     let reference = &tag.reference;
     let problem = existing.problem.as_deref().unwrap_or("the registry did not answer");
-    Failure::new(Class::Registry, format!("cannot find out whether {reference} is already published: {problem}"))
-        .hint(format!("look at the tag: `docker buildx imagetools inspect {reference}`"))
-        .hint("try again later, or pass `--allow-overwrite` to replace whatever is published")
+    Failure::new(Class::Registry, format!("cannot determine whether {reference} is already published: {problem}"))
+        .hint(format!("inspect the tag: `docker buildx imagetools inspect {reference}`"))
+        .hint("try again later, or pass `--allow-overwrite` to replace the published image")
 }
 
 fn references(tags: &[ImageTag]) -> Vec<String> {

@@ -50,7 +50,7 @@ impl Report {
         lines.join("\n")
     }
 
-    /// Returns a checkbox with the versions of the data that is built into the tool and that the image contains.
+    /// Returns a checkbox that lists the bundled data in the image, with versions.
     fn bundled_item(&self, image: &ImageReport) -> Option<String> {
         let mut data = Vec::new();
         if image.platforms.iter().any(|platform| platform.ca_certificates.contains(&CaSource::Bundled)) {

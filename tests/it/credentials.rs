@@ -94,7 +94,7 @@ fn most_specific_entry_of_a_file_is_used() {
     assert_eq!(authorizations(&registry), [basic("team", "specific-word")]);
 }
 
-/// Starts a registry with a base image, which announces that it accepts credentials but does not require them.
+/// Starts a registry that contains a base image, and that accepts credentials without requiring them.
 fn with_public_base() -> FakeRegistry {
     let registry = FakeRegistry::storing_with(|request, _| (request.path == "/v2/").then(challenge));
     let style = BaseStyle { docker: false, index: true, compression: "gzip" };
@@ -156,7 +156,7 @@ fn hung_helper_is_killed_with_its_children() {
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     let child = fakes.log("docker-credential-asleep");
     let state = std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
-    // A killed process stays a zombie if nothing in the container collects it.
+    // A killed process stays a zombie if nothing in the container reaps it.
     assert!(state.is_empty() || state.contains(") Z "), "{state}");
 }
 
@@ -287,7 +287,7 @@ fn secrets_in_responses_are_masked_everywhere() {
 
 #[test]
 fn token_server_without_https_gets_no_password() {
-    // The token server runs on a public address of this machine, or on one that cannot be reached.
+    // The token server uses plain HTTP, and is neither on loopback nor in `insecure-registries`.
     let realm = "Bearer realm=\"http://auth.invalid:5001/token\",service=\"s\"";
     let registry = FakeRegistry::start(move |_| (401, vec![("WWW-Authenticate", realm.to_owned())], vec![]));
     let fakes = Fakes::new();

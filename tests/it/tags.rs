@@ -62,7 +62,7 @@ fn version_tag_stays_at_the_image_of_another_commit() {
     let allowed = doctor().env("MULTIARCH_ALLOW_OVERWRITE", "1").finish();
     assert!(!allowed.stdout.contains("already published"), "{allowed}");
 
-    // The other two solutions that the hints name.
+    // The hints also suggest other tags and a new version.
     publish(&project, &host, &["--tag", "edge,{{git.short}}"]).finish();
     publish(&commit(project, "1.2.4"), &host, &[]).finish();
     assert_eq!(digest(&registry, "1.2.3"), first);

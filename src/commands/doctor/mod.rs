@@ -58,7 +58,7 @@ struct Diagnosis {
     /// The workspace root. `None` if the plan of the workspace could not be loaded.
     workspace: Option<Utf8PathBuf>,
     results: Results,
-    /// The last line if there are no errors. `None` if there is no plan.
+    /// The last line of output if nothing failed. `None` without a plan.
     verdict: Option<String>,
 }
 

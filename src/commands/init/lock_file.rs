@@ -1,4 +1,4 @@
-//! Keeps track of Cargo.lock, which cargo creates or updates when `init` reads the dependencies of the workspace.
+//! Tracks changes to Cargo.lock, which cargo creates or updates when `init` reads the dependencies of the workspace.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};

@@ -117,7 +117,7 @@ fn warn_about_musl(template: Option<BuiltInTemplate>, dependencies: &[NativeDepe
     }
 }
 
-/// Returns the keys that options request to set in an existing configuration.
+/// Returns the keys to set in an existing configuration, depending on the options.
 fn requested_keys(args: &InitArgs, template: Option<BuiltInTemplate>, config: &Config) -> Vec<(&'static str, String)> {
     let registry = args.registry.iter().map(|registry| ("registry", registry.clone()));
     registry.chain(template.into_iter().flat_map(|template| template_copy::config_keys(template, config))).collect()

@@ -102,7 +102,7 @@ impl<'a> Archive<'a> {
     /// Returns the signed text of a file with a cleartext signature.
     fn verified(&self, content: &str, url: &str, verifier: Verifier, keyring: &Utf8Path) -> Result<String> {
         let Some(signed) = clearsigned::split(content) else {
-            return Err(Failure::new(Class::Toolchain, format!("{url} is not a signed file"))
+            return Err(Failure::new(Class::Toolchain, format!("{url} is not signed"))
                 .hint("check debian-mirror: the server may have returned a page instead of the file")
                 .into());
         };

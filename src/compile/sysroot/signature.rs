@@ -54,7 +54,7 @@ pub(crate) fn keyring(configured: Option<&Utf8Path>, cache_dir: &Utf8Path) -> Re
             return Ok(configured.to_owned());
         }
         return Err(Failure::new(Class::Config, format!("debian-keyring: {configured} is not a file"))
-            .hint("name a file with OpenPGP keys, such as debian-archive-keyring.gpg")
+            .hint("set debian-keyring to a file with OpenPGP keys, such as debian-archive-keyring.gpg")
             .into());
     }
     if let Some(keyring) = SYSTEM_KEYRINGS.iter().map(Utf8Path::new).find(|path| path.is_file()) {
@@ -98,7 +98,7 @@ pub(crate) fn verify(
         Class::Toolchain,
         format!("{label} has no valid signature by a key in {keyring}: {}", reason.unwrap_or("no signature found")),
     )
-    .hint("if the archive is signed with other keys, name their file: debian-keyring = \"/path/to/keyring.gpg\"")
+    .hint("if the archive is signed with other keys, set the keyring: debian-keyring = \"/path/to/keyring.gpg\"")
     .hint("otherwise, use another mirror: the file may have been tampered with")
     .into())
 }
